@@ -1,17 +1,31 @@
-"""Words shared by every chain: blocks, raws as fetched, events as decoded, facts as meant."""
+"""Words shared by every chain: blocks, raws as fetched, events as decoded, facts as meant.
+
+They are msgspec structs: frozen like a frozen dataclass, and made ten times faster, which counts
+when a page holds a hundred thousand of them (`msgspec.structs.replace` changes a copy).
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
-from chains.errors import ChainError, RpcError, Undecodable, WrongChain
+import msgspec
 
-__all__ = ["Block", "ChainError", "Event", "Fact", "Raw", "RpcError", "Undecodable", "WrongChain"]
+from chains.errors import ChainError, RetryLater, RpcError, Undecodable, WrongChain
+
+__all__ = [
+    "Block",
+    "ChainError",
+    "Event",
+    "Fact",
+    "Raw",
+    "RetryLater",
+    "RpcError",
+    "Undecodable",
+    "WrongChain",
+]
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
+class Block(msgspec.Struct, frozen=True):
     """One block header, as far as following the chain needs it."""
 
     number: int
@@ -19,8 +33,7 @@ class Block:
     parent_hash: str
 
 
-@dataclass(frozen=True, slots=True)
-class Raw:
+class Raw(msgspec.Struct, frozen=True):
     """One undecoded piece of a transaction that concerns a program.
 
     `kind` is "log" on EVM and "data", "cpi" or "instruction" on Solana. `position` is
@@ -37,8 +50,7 @@ class Raw:
     time: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(msgspec.Struct, frozen=True):
     """A raw after decoding: named, with its arguments."""
 
     position: int
@@ -48,8 +60,7 @@ class Event:
     args: dict[str, object]
 
 
-@dataclass(frozen=True, slots=True)
-class Fact:
+class Fact(msgspec.Struct, frozen=True):
     """What an event means to a casino, the same words on every chain."""
 
     kind: str

@@ -37,3 +37,7 @@ class BadInterface(ChainError):
 
 class BadManifest(ChainError):
     """A program's or network's manifest that does not hold together."""
+
+
+class BadAddress(ChainError, ValueError):
+    """Text that is no address of the chain."""

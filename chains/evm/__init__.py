@@ -1,0 +1,1 @@
+"""What we know of the chains that run the EVM."""

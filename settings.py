@@ -1,0 +1,94 @@
+"""The only room that reads the environment: every setting, its name, its default and its checks."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+DEVELOPMENT_SEED_KEY = "00" * 32
+
+
+class SourceSetting(BaseModel):
+    """A program to follow: the manifest's name, and what differs from the manifest here."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    program: str
+    network: str | None = None
+    address: str | None = None
+    start: int | None = None
+    casino: str | None = None
+
+
+class Settings(BaseSettings):
+    """Settings by environment variable `FAIRHOUSE_<NAME>`; lists and maps are JSON."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="FAIRHOUSE_", env_file=".env", extra="ignore", frozen=True
+    )
+
+    environment: Literal["development", "production"] = "development"
+    log_level: str = "INFO"
+    data: Path = Path(".fairhouse")
+
+    database_url: str = Field(
+        default="postgresql://fairhouse@127.0.0.1:5432/fairhouse",
+        validation_alias=AliasChoices("FAIRHOUSE_DATABASE_URL", "DATABASE_URL"),
+    )
+    redis_url: str = Field(
+        default="redis://127.0.0.1:6379/0",
+        validation_alias=AliasChoices("FAIRHOUSE_REDIS_URL", "REDIS_URL"),
+    )
+
+    api_host: str = "127.0.0.1"
+    api_port: int = 3000
+    feed_host: str = "127.0.0.1"
+    feed_port: int = 3001
+    feed_public_url: str = ""
+    default_casino: str = "demo"
+
+    rpc: dict[str, list[str]] = {}
+    ws: dict[str, str] = {}
+    sources: list[SourceSetting] = []
+    programs_dir: Path | None = None
+    confirmations: dict[str, int] = {}
+
+    poll_ms: int = Field(default=1000, ge=50)
+    rpc_rate: float = Field(default=50.0, gt=0)
+    rpc_concurrency: int = Field(default=8, ge=1, le=256)
+    page_size: int = Field(default=100, ge=1, le=1000)
+    evm_range: int = Field(default=500, ge=1)
+
+    chain_concurrency: int = Field(default=5, ge=1)
+    interpretation_concurrency: int = Field(default=3, ge=1)
+    stats_concurrency: int = Field(default=1, ge=1)
+    job_rate: float = Field(default=0.0, ge=0)
+    retries: int = Field(default=3, ge=0)
+    backoff_ms: int = Field(default=1000, ge=1)
+    done_retention_h: int = Field(default=1, ge=0)
+    failed_retention_h: int = Field(default=24, ge=0)
+    stats_interval_ms: int = Field(default=1000, ge=0)
+    outbox_retention_h: int = Field(default=24, ge=1)
+
+    keeper_solana_key: str = Field(default="", repr=False)
+    keeper_evm_key: str = Field(default="", repr=False)
+    seed_key: str = Field(default=DEVELOPMENT_SEED_KEY, repr=False)
+    seed_batch: int = Field(default=1024, ge=1, le=65536)
+
+    @model_validator(mode="after")
+    def _refuse_default_secrets_in_production(self) -> Settings:
+        if self.environment == "production" and self.seed_key == DEVELOPMENT_SEED_KEY:
+            raise ValueError("FAIRHOUSE_SEED_KEY must be set in production: 32 random bytes in hex")
+        if len(bytes.fromhex(self.seed_key)) != 32:
+            raise ValueError("FAIRHOUSE_SEED_KEY must be 32 bytes in hex")
+        return self
+
+
+@lru_cache(maxsize=1)
+def load() -> Settings:
+    """The process's settings, read once. Raises `pydantic.ValidationError` with every mistake."""
+    return Settings()

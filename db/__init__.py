@@ -1,0 +1,1 @@
+"""The facts: tables with their few queries, one file per noun."""

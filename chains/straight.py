@@ -60,9 +60,7 @@ def list_of(pieces: Sequence[Fixed]) -> Fixed:
     spans = _spans(pieces)
 
     def render(parts: Parts) -> str:
-        inner = [
-            piece.render(parts[a:b]) for piece, (a, b) in zip(pieces, spans, strict=True)
-        ]
+        inner = [piece.render(parts[a:b]) for piece, (a, b) in zip(pieces, spans, strict=True)]
         return "[" + ", ".join(inner) + "]"
 
     named = [(str(i), piece) for i, piece in enumerate(pieces)]

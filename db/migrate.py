@@ -1,0 +1,26 @@
+"""Migrations from code: up to the newest, down to nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+
+from db.session import dialect
+
+
+def config(url: str) -> Config:
+    made = Config()
+    made.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    made.attributes["url"] = dialect(url)
+    return made
+
+
+def upgrade(url: str, revision: str = "head") -> None:
+    """Bring the database up; safe to run twice and by two at once (they take turns)."""
+    command.upgrade(config(url), revision)
+
+
+def downgrade(url: str, revision: str = "base") -> None:
+    command.downgrade(config(url), revision)

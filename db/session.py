@@ -1,0 +1,72 @@
+"""The one way to a transaction: `async with transaction() as session`."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import psycopg
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+
+Session = AsyncSession
+
+_engines: dict[str, AsyncEngine] = {}
+_url: list[str] = []
+
+
+def dialect(url: str) -> str:
+    """The URL as SQLAlchemy wants it; operators write `postgresql://` or `postgres://`."""
+    scheme, rest = url.split("://", 1)
+    return f"postgresql+psycopg://{rest}" if scheme in ("postgres", "postgresql") else url
+
+
+def plain(url: str) -> str:
+    """The URL as psycopg wants it."""
+    return "postgresql://" + url.split("://", 1)[1]
+
+
+def engine(url: str, *, pool_size: int = 10) -> AsyncEngine:
+    """An engine whose connections are checked before use, so that a restart heals by itself."""
+    return create_async_engine(
+        dialect(url),
+        pool_size=pool_size,
+        max_overflow=5,
+        pool_pre_ping=True,
+        connect_args={"connect_timeout": 5, "keepalives_idle": 5, "keepalives_interval": 2},
+    )
+
+
+def configure(url: str, *, pool_size: int = 10) -> None:
+    """Say once per process which database `transaction()` means."""
+    _url[:] = [url]
+    if url not in _engines:
+        _engines[url] = engine(url, pool_size=pool_size)
+
+
+async def close() -> None:
+    """Give all connections back; at the end of a process or a test."""
+    for made in _engines.values():
+        await made.dispose()
+    _engines.clear()
+    _url.clear()
+
+
+@contextlib.asynccontextmanager
+async def transaction() -> AsyncIterator[AsyncSession]:
+    """A session inside one transaction: committed at the end, rolled back on any exception."""
+    if not _url:
+        raise RuntimeError("db.session.configure(url) comes before transaction()")
+    async with AsyncSession(_engines[_url[0]], expire_on_commit=False) as session:
+        async with session.begin():
+            yield session
+
+
+async def driver(session: AsyncSession) -> psycopg.AsyncConnection[Any]:
+    """The psycopg connection under a session, for COPY; it stays in the session's transaction."""
+    connection = await session.connection()
+    raw = await connection.get_raw_connection()
+    found = raw.driver_connection
+    if not isinstance(found, psycopg.AsyncConnection):
+        raise RuntimeError(f"expected a psycopg connection, got {type(found).__name__}")
+    return found

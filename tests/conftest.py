@@ -1,0 +1,95 @@
+"""One real PostgreSQL per test session, and one fresh, migrated database per test module."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import shutil
+import tempfile
+import threading
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from db import migrate
+from db import session as db_session
+from local import postgres
+
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[postgres.Postgres]:
+    """The session's server: embedded, in a loop and thread of its own."""
+    folder = Path(tempfile.mkdtemp(prefix="fairhouse-tests-"))
+    folder.chmod(0o755)  # as root the server runs under another uid
+    handle: list[postgres.Postgres] = []
+    failure: list[BaseException] = []
+    up, down = threading.Event(), threading.Event()
+
+    async def serve() -> None:
+        async with postgres.start(folder / "postgres", fsync=False) as started:
+            handle.append(started)
+            up.set()
+            while not down.is_set():
+                await asyncio.sleep(0.05)
+
+    def run() -> None:
+        try:
+            asyncio.run(serve())
+        except BaseException as error:
+            failure.append(error)
+        finally:
+            up.set()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    up.wait()
+    try:
+        if failure:
+            raise failure[0]
+        yield handle[0]
+    finally:
+        down.set()
+        thread.join()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def template_database(postgres_server: postgres.Postgres) -> str:
+    """A migrated database that is only copied."""
+    with psycopg.connect(postgres_server.url, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE fairhouse_template")
+    migrate.upgrade(postgres_server.database("fairhouse_template"))
+    return "fairhouse_template"
+
+
+@pytest.fixture(scope="module")
+def database_url(postgres_server: postgres.Postgres, template_database: str) -> Iterator[str]:
+    """A fresh, migrated database for this module."""
+    name = f"test_{os.getpid()}_{next(_numbers)}"
+    with psycopg.connect(postgres_server.url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template_database}".encode())
+    yield postgres_server.database(name)
+    with psycopg.connect(postgres_server.url, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[str]:
+    """This process pointed at the module's database: `transaction()` works."""
+    db_session.configure(database_url)
+    yield database_url
+    await db_session.close()
+
+
+@pytest.fixture
+async def session(database: str) -> AsyncIterator[AsyncSession]:
+    """A session in a transaction that is rolled back after the test."""
+    async with db_session.transaction() as opened:
+        yield opened
+        await opened.rollback()

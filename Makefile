@@ -42,8 +42,8 @@ format: setup ## put the code in shape
 
 contracts: setup ## build both contracts again, byte for byte
 	$(BIN)/python -m games.fairness.vectors
-	$(BIN)/python contracts/build_evm.py
-	$(BIN)/python contracts/solana/build.py
+	$(BIN)/python -m contracts.build_evm
+	$(BIN)/python -m contracts.solana.build
 
 bench: setup ## measure; prints ratios
 	@for bench in tests/bench/bench_*.py; do echo "== $$bench"; $(BIN)/python $$bench || exit 1; done

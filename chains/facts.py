@@ -185,7 +185,7 @@ def document(name: str, value: Any, required: bool) -> dict[str, Any] | None:
     """Something JSON can hold."""
     if value is None:
         absent(name, value, required, "a document")
-    return None
+        return None
     plain = jsonable(value)
     return plain if isinstance(plain, dict) else {name: plain}
 

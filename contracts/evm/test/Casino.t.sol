@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {Casino} from "../src/Casino.sol";
+import {Fairness} from "../src/Fairness.sol";
+import {Checked} from "./Vm.sol";
+
+/// @notice A player whose wallet refuses money.
+contract Deaf {
+    function place(Casino casino, uint256 stake) external payable returns (uint64) {
+        return casino.placeBet{value: stake}(bytes32(uint256(1)), 0, 9_800);
+    }
+}
+
+/// @notice A player who tries to be paid twice from inside the payment.
+contract Greedy {
+    Casino private casino;
+    uint64 private index;
+    bytes32 private seed;
+
+    function place(Casino casino_, bytes32 seed_) external payable returns (uint64) {
+        (casino, seed) = (casino_, seed_);
+        index = casino.placeBet{value: msg.value}(bytes32(uint256(1)), 0, 9_800);
+        return index;
+    }
+
+    receive() external payable {
+        try casino.settleBet(index, seed, new bytes32[](0)) {
+            revert("paid twice");
+        } catch {}
+    }
+}
+
+contract CasinoTest is Checked {
+    address private constant KEEPER = address(0xCAFE);
+    address private constant PLAYER = address(0xBEEF);
+    bytes32 private constant SEED = keccak256("seed");
+    Casino private casino;
+
+    function setUp() public {
+        vm.warp(1_000_000);
+        vm.deal(address(this), 1_000 ether);
+        vm.deal(PLAYER, 100 ether);
+        casino = new Casino(KEEPER, 60, 1_000);
+        casino.fundVault{value: 100 ether}();
+    }
+
+    receive() external payable {}
+
+    /// @dev Commits one seed alone: its leaf is the root, its proof is empty.
+    function commitOne(bytes32 seed) private returns (uint64 first) {
+        first = casino.committedUpTo();
+        bytes32 hidden = Fairness.betCommit(casino.chain(), address(casino), first, seed);
+        bytes32 root = sha256(abi.encodePacked(bytes1(0x00), hidden));
+        vm.prank(KEEPER);
+        casino.commit(root, first, 1, 0, uint64(block.timestamp) + 1 days);
+    }
+
+    function place(uint256 stake, uint16 low, uint16 high) private returns (uint64) {
+        vm.prank(PLAYER);
+        return casino.placeBet{value: stake}(bytes32(uint256(7)), low, high);
+    }
+
+    function settle(uint64 index, bytes32 seed) private {
+        casino.settleBet(index, seed, new bytes32[](0));
+    }
+
+    function test_a_bet_takes_the_next_committed_index_once() public {
+        commitOne(SEED);
+        commitOne(SEED);
+        same(place(1 ether, 0, 5_000), 0);
+        same(place(1 ether, 0, 5_000), 1);
+        vm.expectRevert(abi.encodeWithSelector(Casino.NoSeedsLeft.selector));
+        place(1 ether, 0, 5_000);
+    }
+
+    function test_only_the_keeper_commits() public {
+        vm.expectRevert(abi.encodeWithSelector(Casino.NotKeeper.selector, address(this)));
+        casino.commit(bytes32(uint256(1)), 0, 1, 0, uint64(block.timestamp) + 1 days);
+    }
+
+    function test_indexes_leave_no_gap_and_the_first_write_wins() public {
+        commitOne(SEED);
+        vm.startPrank(KEEPER);
+        vm.expectRevert(abi.encodeWithSelector(Casino.IndexGap.selector, uint64(1), uint64(0)));
+        casino.commit(bytes32(uint256(1)), 0, 1, 0, uint64(block.timestamp) + 1 days);
+        vm.expectRevert(abi.encodeWithSelector(Casino.IndexGap.selector, uint64(1), uint64(2)));
+        casino.commit(bytes32(uint256(1)), 2, 1, 0, uint64(block.timestamp) + 1 days);
+        vm.stopPrank();
+    }
+
+    function test_a_batch_that_cannot_be_revealed_in_time_is_skipped_whole() public {
+        commitOne(SEED);
+        vm.warp(block.timestamp + 1 days);
+        commitOne(SEED);
+        same(place(1 ether, 0, 5_000), 1);
+    }
+
+    function testFuzz_a_settled_bet_pays_by_its_seed_and_frees_its_reserve(bytes32 seed, uint96 stake, uint16 width)
+        public
+    {
+        uint256 amount = uint256(stake) % 0.5 ether + 1;
+        uint16 high = uint16(width % 9_700 + 100);
+        commitOne(seed);
+        uint64 index = place(amount, 0, high);
+        uint256 before = PLAYER.balance;
+        uint256 vault = address(casino).balance;
+        settle(index, seed);
+        bytes32 hash = Fairness.betHash(
+            casino.chain(), address(casino), index, PLAYER, amount, bytes4(uint32(high)), bytes32(uint256(7))
+        );
+        uint64 roll = Fairness.below(Fairness.betOutcome(casino.chain(), index, seed, hash), 10_000);
+        uint256 prize = roll < high ? amount * 9_900 / high : 0;
+        same(PLAYER.balance - before, prize);
+        same(vault - address(casino).balance, prize);
+        same(casino.locked(), 0);
+    }
+
+    function test_a_bet_settles_once() public {
+        commitOne(SEED);
+        settle(place(1 ether, 0, 5_000), SEED);
+        vm.expectRevert(abi.encodeWithSelector(Casino.BetNotOpen.selector, uint64(0), Casino.Status.Settled));
+        settle(0, SEED);
+    }
+
+    function test_another_seed_is_refused() public {
+        commitOne(SEED);
+        place(1 ether, 0, 5_000);
+        vm.expectRevert(abi.encodeWithSelector(Casino.SeedRefused.selector, uint64(0)));
+        settle(0, ~SEED);
+    }
+
+    function test_a_longer_proof_is_refused() public {
+        commitOne(SEED);
+        place(1 ether, 0, 5_000);
+        vm.expectRevert(abi.encodeWithSelector(Casino.SeedRefused.selector, uint64(0)));
+        casino.settleBet(0, SEED, new bytes32[](1));
+    }
+
+    function test_silence_costs_the_house_the_stake_and_a_penalty() public {
+        commitOne(SEED);
+        uint64 index = place(1 ether, 0, 5_000);
+        uint256 before = PLAYER.balance;
+        vm.warp(block.timestamp + 61);
+        casino.refundBet(index);
+        same(PLAYER.balance - before, 1.1 ether);
+        same(casino.locked(), 0);
+        vm.expectRevert(abi.encodeWithSelector(Casino.BetNotOpen.selector, index, Casino.Status.Refunded));
+        settle(index, SEED);
+    }
+
+    function test_no_refund_before_the_deadline() public {
+        commitOne(SEED);
+        uint64 index = place(1 ether, 0, 5_000);
+        uint64 deadline = uint64(block.timestamp) + 60;
+        vm.warp(deadline);
+        vm.expectRevert(abi.encodeWithSelector(Casino.DeadlineAhead.selector, deadline));
+        casino.refundBet(index);
+    }
+
+    function test_a_bet_that_the_vault_could_not_pay_is_refused() public {
+        commitOne(SEED);
+        vm.prank(PLAYER);
+        vm.expectRevert(abi.encodeWithSelector(Casino.VaultTooPoor.selector, 102 ether, 19_800 ether));
+        casino.placeBet{value: 2 ether}(bytes32(0), 0, 1);
+    }
+
+    function testFuzz_a_range_outside_the_rules_is_refused(uint16 low, uint16 high) public {
+        if (low < high && high <= 10_000 && high - low <= 9_800) return;
+        commitOne(SEED);
+        vm.expectRevert(abi.encodeWithSelector(Casino.BadRange.selector, low, high));
+        place(1 ether, low, high);
+    }
+
+    function test_a_pause_stops_new_bets_and_deposits_and_nothing_else() public {
+        commitOne(SEED);
+        uint64 index = place(1 ether, 0, 5_000);
+        casino.setPaused(true);
+        vm.expectRevert(abi.encodeWithSelector(Casino.IsPaused.selector));
+        casino.deposit{value: 1}();
+        vm.expectRevert(abi.encodeWithSelector(Casino.IsPaused.selector));
+        place(1 ether, 0, 5_000);
+        settle(index, SEED);
+    }
+
+    function test_a_withdrawal_is_paid_once_and_never_from_what_bets_may_win() public {
+        commitOne(SEED);
+        place(1 ether, 0, 100);
+        vm.startPrank(KEEPER);
+        vm.expectRevert(abi.encodeWithSelector(Casino.VaultTooPoor.selector, 2 ether, 3 ether));
+        casino.withdraw(PLAYER, 3 ether, bytes32(uint256(1)));
+        casino.withdraw(PLAYER, 2 ether, bytes32(uint256(1)));
+        vm.expectRevert(abi.encodeWithSelector(Casino.AlreadyPaid.selector, bytes32(uint256(1))));
+        casino.withdraw(PLAYER, 1, bytes32(uint256(1)));
+        vm.stopPrank();
+    }
+
+    function test_only_the_owner_defunds_and_only_the_free_part() public {
+        commitOne(SEED);
+        place(1 ether, 0, 100);
+        vm.expectRevert(abi.encodeWithSelector(Casino.VaultTooPoor.selector, 2 ether, 3 ether));
+        casino.defundVault(3 ether);
+        casino.defundVault(2 ether);
+        vm.prank(PLAYER);
+        vm.expectRevert(abi.encodeWithSelector(Casino.NotOwner.selector, PLAYER));
+        casino.defundVault(1);
+    }
+
+    function test_a_player_who_cannot_receive_holds_nobody_up() public {
+        commitOne(SEED);
+        Deaf deaf = new Deaf();
+        uint64 index = deaf.place{value: 1 ether}(casino, 1 ether);
+        vm.warp(block.timestamp + 61);
+        casino.refundBet(index);
+        same(casino.owed(address(deaf)), 1.1 ether);
+        same(casino.owedTotal(), 1.1 ether);
+    }
+
+    function test_a_reentrant_player_is_paid_once() public {
+        commitOne(SEED);
+        Greedy greedy = new Greedy();
+        uint64 index = greedy.place{value: 1 ether}(casino, SEED);
+        settle(index, SEED);
+        (,, Casino.Status status,,,,,) = casino.bets(index);
+        same(uint256(status), uint256(Casino.Status.Settled));
+        same(casino.locked(), 0);
+    }
+}

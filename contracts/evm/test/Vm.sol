@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+/// @notice The cheat codes of forge that these tests use.
+interface Vm {
+    function prank(address sender) external;
+    function startPrank(address sender) external;
+    function stopPrank() external;
+    function deal(address who, uint256 balance) external;
+    function warp(uint256 timestamp) external;
+    function expectRevert(bytes calldata data) external;
+    function expectEmit() external;
+    function readFile(string calldata path) external view returns (string memory);
+    function parseJsonUint(string calldata json, string calldata key) external pure returns (uint256);
+    function parseJsonBytes(string calldata json, string calldata key) external pure returns (bytes memory);
+    function parseJsonString(string calldata json, string calldata key) external pure returns (string memory);
+    function parseJsonStringArray(string calldata json, string calldata key) external pure returns (string[] memory);
+    function parseUint(string calldata text) external pure returns (uint256);
+    function parseBytes32(string calldata text) external pure returns (bytes32);
+    function parseAddress(string calldata text) external pure returns (address);
+    function toString(uint256 number) external pure returns (string memory);
+}
+
+abstract contract Checked {
+    Vm internal constant vm = Vm(address(uint160(uint256(keccak256("hevm cheat code")))));
+
+    error Differs(uint256 got, uint256 expected);
+
+    function same(uint256 got, uint256 expected) internal pure {
+        if (got != expected) revert Differs(got, expected);
+    }
+
+    function same(bytes32 got, bytes32 expected) internal pure {
+        same(uint256(got), uint256(expected));
+    }
+
+    function same(address got, address expected) internal pure {
+        same(uint160(got), uint160(expected));
+    }
+}

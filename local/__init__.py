@@ -1,1 +1,1 @@
-"""Real servers and real chains on this machine, for the demo and the tests; production never imports it."""
+"""Real servers and chains on this machine, for demo and tests; production never imports it."""

@@ -30,7 +30,11 @@ async def start(
 ) -> AsyncIterator[Anvil]:
     """A fresh chain, id 31337; `block_time_s` None mines a block for each transaction."""
     port = port or free_port()
-    command = [package("@foundry-rs", "anvil-linux-amd64", "bin", "anvil"), "--port", str(port)]
+    command: list[str | Path] = [
+        package("@foundry-rs", "anvil-linux-amd64", "bin", "anvil"),
+        "--port",
+        str(port),
+    ]
     options = ["--host", "127.0.0.1", "--slots-in-an-epoch", "1", "--accounts", "40", "--silent"]
     if block_time_s is not None:
         options += ["--block-time", str(block_time_s)]

@@ -35,7 +35,16 @@ async def start(data_dir: Path, *, port: int | None = None) -> AsyncIterator[Red
     """A server without persistence: whatever must not be forgotten lives in PostgreSQL."""
     port = port or free_port()
     data_dir.mkdir(parents=True, exist_ok=True)
-    command = [binary(), "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly"]
+    command: list[str | Path] = [
+        binary(),
+        "--port",
+        str(port),
+        "--bind",
+        "127.0.0.1",
+        "--save",
+        "",
+        "--appendonly",
+    ]
     log = data_dir.parent / "logs" / "redis.log"
     child = spawn("redis", [*command, "no", "--dir", str(data_dir)], log=log)
     async with running(child):

@@ -32,7 +32,7 @@ async def start(data_dir: Path, *, slot_time_ms: int = 100) -> AsyncIterator[Sur
     log = data_dir.parent / "logs" / "surfpool.log"
     log.unlink(missing_ok=True)
     script = Path(__file__).with_suffix(".cjs")
-    command = [node.binary(), script, node.package(*MODULE), str(slot_time_ms)]
+    command: list[str | Path] = [node.binary(), script, node.package(*MODULE), str(slot_time_ms)]
     child = spawn("surfpool", command, log=log)
     async with running(child):
         await until_ready(child, lambda: announced(log))

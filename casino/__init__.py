@@ -1,0 +1,14 @@
+"""The rules: use-cases inside a given transaction.
+
+sources         the program a page came from, with its casino and asset
+rows            lines of text for COPY
+pages           a page of facts, applied whole
+bets            placed and ended halves, merged
+players         made once, whoever comes first
+transfers       money into and out of a program
+jackpots, pools, fees, seeds, system_events    facts beside bets
+stats           deltas, and their sums
+outbox          messages for the feed
+finality        promoted, retracted
+dead_letters    what could not be read, and reading it again
+"""

@@ -1,0 +1,87 @@
+"""The outbox: what the feed will say, written in the transaction that made it true."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from casino import rows
+from casino.sources import Followed
+from db.session import driver
+
+MOMENT = """'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'"""
+
+MESSAGE = f"""
+INSERT INTO outbox (namespace, type, casino, player, game, data)
+SELECT 'bets', t.type, %(casino)s, b.player, b.game, jsonb_build_object(
+    'id', b.id, 'network', b.network, 'program', %(program)s::text, 'casino', %(casino)s::text,
+    'game', b.game, 'player', b.player, 'bet', b.bet, 'asset', b.asset, 'stake', b.stake::text,
+    'choice', b.choice, 'index', b.seed_index,
+    'tx', CASE WHEN t.ended THEN b.settled_tx ELSE b.placed_tx END,
+    'status', CASE WHEN t.type = 'bet.placed' THEN 'placed' ELSE b.status END,
+    'payout', CASE WHEN t.ended THEN b.payout::text END,
+    'outcome', CASE WHEN t.ended THEN b.outcome END,
+    'placed_at', to_char(b.placed_at AT TIME ZONE 'UTC', {MOMENT}),
+    'settled_at', CASE WHEN t.ended THEN to_char(b.settled_at AT TIME ZONE 'UTC', {MOMENT}) END,
+    'finality', CASE WHEN t.ended THEN b.settled_finality ELSE b.finality END)
+FROM page_moved m JOIN bets b ON b.id = m.bet_id
+"""
+
+CHANGED = (
+    MESSAGE
+    + """
+CROSS JOIN LATERAL (VALUES
+    ('bet.placed', m.say_placed, false),
+    ('bet.' || b.status, m.say_ended, true)
+) AS t(type, said, ended)
+WHERE t.said
+ORDER BY CASE WHEN t.ended THEN greatest(b.settled_position, b.placed_position)
+    ELSE b.placed_position END, t.ended, b.id
+"""
+)
+
+RETRACTED = MESSAGE + (
+    " CROSS JOIN LATERAL (VALUES ('bet.retracted', false)) AS t(type, ended) ORDER BY b.id"
+)
+
+ANNOUNCE = """
+INSERT INTO outbox (namespace, type, casino, player, game, data)
+SELECT namespace, type, casino, player, game, data
+FROM ROWS FROM (jsonb_to_recordset(%s::jsonb)
+    AS (namespace text, type text, casino text, player text, game text, data jsonb))
+    WITH ORDINALITY AS m(namespace, type, casino, player, game, data, place)
+ORDER BY place
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of the feed; casino, player and game are what it can be filtered by."""
+
+    namespace: str
+    type: str
+    casino: str
+    data: dict[str, Any] = field(default_factory=dict)
+    player: str | None = None
+    game: str | None = None
+
+
+async def announce(session: AsyncSession, messages: Sequence[Message]) -> None:
+    """Put messages into the outbox, in their order."""
+    if messages:
+        connection = await driver(session)
+        await connection.execute(ANNOUNCE, (orjson.dumps(list(messages)).decode(),))
+
+
+async def announce_bets(connection: rows.Connection, source: Followed) -> None:
+    """Tell of every bet in `page_moved`: placed before ended, ended only once both are known."""
+    await connection.execute(CHANGED, {"casino": source.casino, "program": source.program})
+
+
+async def announce_retractions(connection: rows.Connection, source: Followed) -> None:
+    """Tell of every bet in `page_moved` that the chain took back, wholly or its ending only."""
+    await connection.execute(RETRACTED, {"casino": source.casino, "program": source.program})

@@ -1,0 +1,1 @@
+"""The queue comes in: one room per noun, actors in main.py."""

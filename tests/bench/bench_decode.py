@@ -12,8 +12,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import eth_abi
 import msgspec
+from eth_abi import abi as eth_abi
 
 from chains.chain import Raw
 from chains.evm import decode as evm
@@ -21,6 +21,7 @@ from chains.evm.interface import read_interface
 from chains.evm.logs import Log
 from chains.manifest import load
 from chains.solana import decode as solana
+from chains.solana.interface import discriminator
 
 COUNT = 50_000
 ROUNDS = 5
@@ -137,7 +138,7 @@ def main() -> None:
 
 def on_solana() -> dict[str, float]:
     decoder = solana.Decoder(IDL, PROGRAM)
-    begins = solana.read_interface(IDL).events[0].discriminator
+    begins = discriminator("event", "BetPlaced")
     bodies = [
         begins
         + struct.pack(

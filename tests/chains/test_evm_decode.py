@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import struct
 from typing import Any
+from unittest.mock import patch
 
-import eth_abi
 import msgspec
 import pytest
+from eth_abi import abi as eth_abi
+from eth_abi.decoding import ByteStringDecoder
 from eth_abi.exceptions import DecodingError
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -112,6 +114,10 @@ def alike(value: Any) -> Any:
     return tuple(alike(one) for one in value) if isinstance(value, (list, tuple)) else value
 
 
+def freely_padded(_self: Any, stream: Any) -> bytes:
+    return bytes(stream.read(int.from_bytes(stream.read(32), "big")))
+
+
 typed = st.lists(types, min_size=1, max_size=4).flatmap(
     lambda ts: st.tuples(st.just(ts), st.tuples(*(values(t) for t in ts)))
 )
@@ -144,7 +150,10 @@ def test_damaged_data_is_refused_or_read_as_eth_abi_reads_it(
             _, args = Decoder([entry], US).decode("log", body(entry, damaged))
         except Undecodable:
             continue
-        assert alike(list(args.values())) == alike(eth_abi.decode(names, damaged, strict=False))
+        # eth_abi forgets `strict` inside arrays and tuples, so its reading of bytes is replaced.
+        with patch.object(ByteStringDecoder, "read_data_from_stream", freely_padded):
+            expected = eth_abi.decode(names, damaged)
+        assert alike(list(args.values())) == alike(expected)
 
 
 @given(typed)

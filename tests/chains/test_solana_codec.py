@@ -58,7 +58,7 @@ def encode(type_: Any, value: Any) -> bytes:
     if type_ == "pubkey":
         return bytes(value)
     if type_ in ("string", "bytes"):
-        data = value.encode() if type_ == "string" else value
+        data: bytes = value.encode() if type_ == "string" else value
         return struct.pack("<I", len(data)) + data
     ((word, inner),) = type_.items()
     if word == "vec":

@@ -176,7 +176,8 @@ def test_called_by_another_program_and_several_times_is_all_found() -> None:  # 
 def test_a_malformed_transaction_is_quarantined_alone() -> None:  # S27
     answer = tx(call(THEM, b"x"), inner={0: [call(US, BET, height=2)]})
     del answer["meta"]["innerInstructions"][0]["instructions"][0]["data"]
-    for broken in (answer, {"slot": 1}, [], "text", {"meta": {"err": None}, "slot": 1}):
+    others: list[Any] = [{"slot": 1}, [], "text", {"meta": {"err": None}, "slot": 1}]
+    for broken in (answer, *others):
         with pytest.raises(Undecodable):
             candidates(broken, US)
 

@@ -1,0 +1,80 @@
+"""Builds the Solana program: names from the IDL, an object from clang, a loadable file from our post-linker."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from contracts.solana.postlink import link
+
+HERE = Path(__file__).resolve().parent
+IDL = HERE.parent / "idl" / "casino.json"
+HEADER = HERE / "src" / "discriminators.h"
+PROGRAM = HERE / "build" / "casino.so"
+
+# -mcpu=v2: the runtime sign-extends 32-bit arithmetic where clang's later instruction sets do not.
+CLANG = [
+    *("-target", "bpfel-freestanding", "-mcpu=v2", "-O2", "-std=c11", "-ffreestanding"),
+    *(
+        "-fno-builtin",
+        "-fno-stack-protector",
+        "-fno-sanitize=all",
+        "-fno-ident",
+        "-fno-asynchronous-unwind-tables",
+    ),
+    *("-mllvm", "-bpf-stack-size=4096", "-Wall", "-Wextra", "-Werror", "-g0"),
+]
+
+
+class CompilerRefused(Exception):
+    """The sources have errors or warnings; says all of them."""
+
+
+def header() -> str:
+    """The C names of what the IDL declares: verbs, events, accounts, errors."""
+    idl = json.loads(IDL.read_text())
+    lines = [
+        "// Written from contracts/idl/casino.json by contracts/solana/build.py.",
+        "#pragma once",
+        '#include "sol.h"',
+        "",
+    ]
+    for prefix, table in (("VERB", "instructions"), ("EVENT", "events"), ("ACCOUNT", "accounts")):
+        lines += [constant(prefix, entry) for entry in idl[table]]
+    errors = ", ".join(f"{entry['name']} = {entry['code']}" for entry in idl["errors"])
+    return "\n".join([*lines, "", f"enum {{ {errors} }};", ""])
+
+
+def constant(prefix: str, entry: dict[str, Any]) -> str:
+    name = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", entry["name"]).upper()
+    data = ", ".join(map(str, entry["discriminator"]))
+    return f"static const u8 {prefix}_{name}[8] __attribute__((aligned(8))) = {{{data}}};"
+
+
+def compile_object() -> bytes:
+    """The relocatable object. Raises `CompilerRefused` with what clang said."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "casino.o"
+        command = [sys.executable, "-m", "ziglang", "cc", *CLANG, "-c", "casino.c", "-o", str(out)]
+        done = subprocess.run(
+            command, cwd=HERE / "src", capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise CompilerRefused(done.stderr)
+        return out.read_bytes()
+
+
+def main() -> None:
+    HEADER.write_text(header())
+    PROGRAM.parent.mkdir(exist_ok=True)
+    PROGRAM.write_bytes(link(compile_object()))
+    print(f"{PROGRAM.relative_to(HERE.parents[1])}: {PROGRAM.stat().st_size} bytes")
+
+
+if __name__ == "__main__":
+    main()

@@ -65,6 +65,8 @@ FIELDS = (
     "reveal_by",
     "document",
 )
+BLANK = [NULL] * len(FIELDS)
+PLACE = {column: 5 + place for place, column in enumerate(FIELDS)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +86,10 @@ class Beside:
     def line(self, fact: Fact, time: Times) -> str:
         said = fact.fields
         parts = [self.kind, str(fact.position), text(fact.tx), str(fact.index), time(fact.time)]
-        for column in FIELDS:
-            name = self.fields.get(column)
-            value = None if name is None else said.get(name)
-            parts.append(document(value) if column == "document" else text(value))
+        parts += BLANK
+        for column, name in self.fields.items():
+            write = document if column == "document" else text
+            parts[PLACE[column]] = write(said.get(name))
         return "\t".join(parts) + "\n"
 
     @property

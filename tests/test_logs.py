@@ -29,9 +29,10 @@ def test_production_writes_one_json_object_per_line_with_its_ids() -> None:
     except ValueError:
         logger.exception("failed")
     first, second = (json.loads(line) for line in sink.getvalue().splitlines())
-    assert first["message"] == "read 3 events" and first["process"] == "worker"
+    assert (first["message"], first["process"]) == ("read 3 events", "worker")
     assert (first["page"], first["job"], first["level"]) == (7, "a", "INFO")
-    assert "ValueError: told" in second["exception"] and "page" not in second
+    assert "ValueError: told" in second["exception"]
+    assert "page" not in second
 
 
 def test_development_writes_plain_lines_with_its_ids() -> None:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-import queues
 from loguru import logger
 from sqlalchemy.ext.asyncio import AsyncSession
 
+import queues
 import settings
 from casino import dead_letters, pages, rows
 from casino.sources import Followed, followed

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import queues
 from loguru import logger
 
+import queues
 import settings
 from casino import stats
 from db.session import transaction

@@ -79,7 +79,7 @@ async def test_a_lost_settlement_leaves_the_bet_placed(
     assert await retract(source, above=6) == 1
     await fold(source)
     book = await books(source)
-    assert book["bets"][0][5] is None and book["bets"][0][11] == "placed"
+    assert (book["bets"][0][5], book["bets"][0][11]) == (None, "placed")
     assert total(book) == (1, 0, 0, 0, 100, 0)
     assert (await messages(source))[-1][1]["status"] == "placed"
 
@@ -95,7 +95,7 @@ async def test_what_lands_again_counts_again(
     await apply(source, says.settled(1, payout=9, position=10), says.placed(1, position=landing))
     await fold(source)
     book = await books(source)
-    assert book["bets"][0][11] == "settled" and book["bets"][0][20] == "confirmed"
+    assert (book["bets"][0][11], book["bets"][0][20]) == ("settled", "confirmed")
     assert total(book) == (1, 1, 0, 1, 100, 9)
     kinds = [kind for kind, _ in await messages(source) if kind.startswith("bet.")]
     assert kinds == [
@@ -134,7 +134,7 @@ async def test_other_facts_are_retracted_and_land_again(opened: Any, says: Any) 
 
 
 async def test_a_reach_is_a_position_or_txs() -> None:
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="a position or txs"):
         finality.Reach()
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="a position or txs"):
         finality.Reach(1, ["a"])

@@ -52,9 +52,10 @@ async def test_a_bet_is_placed_settled_counted_and_told(
         "bet.settled",
         "stats.updated",
     ]
-    assert told[1][1]["stake"] == "100" and told[1][1]["payout"] is None
-    assert told[1][1]["tx"] == "p1" and told[1][1]["status"] == "placed"
-    assert told[2][1]["payout"] == "198" and told[2][1]["tx"] == "s1"
+    placed, settled = told[1][1], told[2][1]
+    assert (placed["tx"], placed["status"]) == ("p1", "placed")
+    assert (placed["stake"], placed["payout"]) == ("100", None)
+    assert (settled["tx"], settled["payout"]) == ("s1", "198")
     assert told[3][1]["totals"][0]["staked"] == "100"
 
 

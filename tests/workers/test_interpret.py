@@ -41,7 +41,7 @@ async def test_a_stored_page_becomes_bets(database: str, sent: list[Any]) -> Non
     page = await store(source, [one for n in range(10) for one in bet(n, players=3)], fresh=True)
     await interpret(page)
     assert (await rows("SELECT state FROM pages WHERE id = %s", page)) == [("interpreted",)]
-    assert sent and sent[0][0] == "stats"
+    assert [queue for queue, _ in sent] == ["stats"]
     bets = await rows(
         "SELECT bet, stake, payout, status, choice, asset FROM bets WHERE source_id = %s"
         " ORDER BY seed_index",

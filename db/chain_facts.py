@@ -4,10 +4,19 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import UniqueConstraint
+from sqlalchemy import Index, UniqueConstraint
+from sqlalchemy import text as sql
 from sqlmodel import Field, SQLModel
 
-from db.columns import amount as units, big, document, moment, text
+from db.columns import amount as units
+from db.columns import big, document, moment, text
+
+
+def unfinal(table: str) -> Index:
+    """Promotion and retraction look at the few facts that are not final yet."""
+    return Index(
+        f"{table}_unfinal", "source_id", "position", postgresql_where=sql("finality = 'confirmed'")
+    )
 
 
 class ChainFact(SQLModel):
@@ -26,7 +35,7 @@ class ChainFact(SQLModel):
 
 class Jackpot(ChainFact, table=True):
     __tablename__ = "jackpots"
-    __table_args__ = (UniqueConstraint("network", "tx", "index"),)
+    __table_args__ = (UniqueConstraint("network", "tx", "index"), unfinal("jackpots"))
 
     player: str = text()
     asset: str = text()
@@ -37,7 +46,7 @@ class Jackpot(ChainFact, table=True):
 
 class Pool(ChainFact, table=True):
     __tablename__ = "pools"
-    __table_args__ = (UniqueConstraint("network", "tx", "index"),)
+    __table_args__ = (UniqueConstraint("network", "tx", "index"), unfinal("pools"))
 
     pool: str = text()
     manager: str | None = text(default=None)
@@ -46,7 +55,7 @@ class Pool(ChainFact, table=True):
 
 class Fee(ChainFact, table=True):
     __tablename__ = "fees"
-    __table_args__ = (UniqueConstraint("network", "tx", "index"),)
+    __table_args__ = (UniqueConstraint("network", "tx", "index"), unfinal("fees"))
 
     pool: str | None = text(default=None)
     bet: str | None = text(default=None)
@@ -59,7 +68,7 @@ class ChainTransfer(ChainFact, table=True):
     """Money in or out of a contract: `direction` is deposited or withdrawn."""
 
     __tablename__ = "chain_transfers"
-    __table_args__ = (UniqueConstraint("network", "tx", "index"),)
+    __table_args__ = (UniqueConstraint("network", "tx", "index"), unfinal("chain_transfers"))
 
     direction: str = text()
     player: str = text()
@@ -70,7 +79,7 @@ class ChainTransfer(ChainFact, table=True):
 
 class SeedCommitment(ChainFact, table=True):
     __tablename__ = "seed_commitments"
-    __table_args__ = (UniqueConstraint("network", "tx", "index"),)
+    __table_args__ = (UniqueConstraint("network", "tx", "index"), unfinal("seed_commitments"))
 
     first: int = big()
     count: int = Field()
@@ -81,7 +90,7 @@ class SeedCommitment(ChainFact, table=True):
 
 class SeedReveal(ChainFact, table=True):
     __tablename__ = "seed_reveals"
-    __table_args__ = (UniqueConstraint("network", "tx", "index"),)
+    __table_args__ = (UniqueConstraint("network", "tx", "index"), unfinal("seed_reveals"))
 
     seed_index: int = big()
     seed: str = text()
@@ -91,7 +100,7 @@ class SystemEvent(ChainFact, table=True):
     """A decoded event that the manifest maps to nothing else."""
 
     __tablename__ = "system_events"
-    __table_args__ = (UniqueConstraint("network", "tx", "index"),)
+    __table_args__ = (UniqueConstraint("network", "tx", "index"), unfinal("system_events"))
 
     name: str = text()
     args: dict[str, Any] | None = document(default=None)

@@ -51,4 +51,5 @@ def test_amounts_hold_a_whole_uint256(database_url: str) -> None:
             (largest,),
         )
         row = connection.execute("SELECT stake FROM bets").fetchone()
-    assert row is not None and int(row[0]) == largest
+    assert row is not None
+    assert int(row[0]) == largest

@@ -1,4 +1,4 @@
-"""Builds the Solana program: names from the IDL, an object from clang, a loadable file from our post-linker."""
+"""Builds the Solana program: names from the IDL, an object from clang, a file that loads."""
 
 from __future__ import annotations
 

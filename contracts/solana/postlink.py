@@ -1,8 +1,8 @@
-"""Post-linker: turns clang's relocatable BPF object into a program that Solana's loader accepts (SBPF v0).
+"""Post-linker: turns clang's relocatable BPF object into a program that Solana loads (SBPF v0).
 
-The layout follows the loader's own parser (anza-xyz/sbpf, elf.rs): an ELF64 shared object whose section
-addresses equal their file offsets, whose syscalls are dynamic relocations by name, and whose pointers are
-already absolute because the program always lies at 0x1_0000_0000.
+The layout follows the loader's own parser (anza-xyz/sbpf, elf.rs): an ELF64 shared object whose
+section addresses equal their file offsets, whose syscalls are dynamic relocations by name, and
+whose pointers are already absolute because the program always lies at 0x1_0000_0000.
 """
 
 from __future__ import annotations

@@ -1,0 +1,99 @@
+"""Reading from a Solana node: slots, signatures and transactions; every call names its commitment."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from chains.chain import Block
+from chains.errors import WrongChain
+from chains.http import Node
+
+PAGE = 1_000  # the most signatures that a node gives at once
+STATUSES = 256  # the most signatures that a node takes at once
+# Version 1 transactions are on mainnet since epoch 1035; a reader that allows less fails on them.
+NEWEST_VERSION = 1
+
+
+class Signature(msgspec.Struct, rename="camel"):
+    signature: str
+    slot: int
+    err: Any = None
+    block_time: int | None = None
+
+
+class Status(msgspec.Struct, rename="camel"):
+    slot: int
+    err: Any = None
+    confirmation_status: str | None = None
+
+
+class Statuses(msgspec.Struct):
+    value: list[Status | None]
+
+
+class Rpc:
+    """The questions that the house asks of Solana."""
+
+    def __init__(self, urls: Sequence[str], *, rate: float = 50.0, concurrency: int = 8) -> None:
+        self.node = Node(urls, rate=rate, concurrency=concurrency)
+
+    async def close(self) -> None:
+        await self.node.close()
+
+    async def network(self) -> str:
+        """The CAIP-2 id: the first 32 characters of the genesis hash."""
+        genesis = await self.node.ask("getGenesisHash", [], str)
+        return f"solana:{genesis[:32]}"
+
+    async def head(self) -> int:
+        return await self.node.ask("getSlot", [{"commitment": "confirmed"}], int)
+
+    async def finalized(self, depth: int = 0) -> int:
+        return await self.node.ask("getSlot", [{"commitment": "finalized"}], int)
+
+    async def block(self, number: int) -> Block | None:
+        """Solana's confirmed slots are followed by status, not by their parents."""
+        return None
+
+    async def signatures(
+        self,
+        address: str,
+        *,
+        before: str | None,
+        until: str | None,
+        floor: int | None = None,
+        limit: int = PAGE,
+    ) -> list[Signature]:
+        """Newest first, failed ones included. `floor` is a slot that the node must have reached."""
+        options: dict[str, Any] = {"commitment": "confirmed", "limit": limit}
+        if before:
+            options["before"] = before
+        if until:
+            options["until"] = until
+        if floor:
+            options["minContextSlot"] = floor
+        return await self.node.ask("getSignaturesForAddress", [address, options], list[Signature])
+
+    async def transaction(self, signature: str) -> dict[str, Any] | None:
+        """The transaction as JSON, or None when the node does not have it (yet)."""
+        options = {
+            "commitment": "confirmed",
+            "encoding": "json",
+            "maxSupportedTransactionVersion": NEWEST_VERSION,
+        }
+        return await self.node.ask("getTransaction", [signature, options], dict[str, Any] | None)  # type: ignore[arg-type]
+
+    async def statuses(self, signatures: Sequence[str]) -> list[Status | None]:
+        """What became of up to 256 transactions, also old ones."""
+        options = {"searchTransactionHistory": True}
+        asked = [list(signatures), options]
+        return (await self.node.ask("getSignatureStatuses", asked, Statuses)).value
+
+
+def agree(expected: str, found: str, name: str) -> None:
+    """Raises `WrongChain` when a network's node serves another chain."""
+    if expected != found:
+        raise WrongChain(f"network {name} is {expected}, but its RPC serves {found}")

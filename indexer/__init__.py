@@ -1,0 +1,1 @@
+"""The chain comes in: one listener for each followed program."""

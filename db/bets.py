@@ -61,4 +61,3 @@ class Bet(SQLModel, table=True):
     settled_finality: str | None = text(default=None)
     counted: dict[str, Any] | None = document(default=None)
     updated_at: datetime | None = now(default=None, nullable=False)
-

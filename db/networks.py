@@ -16,5 +16,3 @@ class Network(SQLModel, table=True):
     name: str = text(unique=True)
     chain: str = text()
     pinned_at: datetime | None = now(default=None, nullable=False)
-
-

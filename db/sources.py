@@ -54,7 +54,7 @@ class RecentBlock(SQLModel, table=True):
 
     __tablename__ = "blocks"
 
-    network: str = text(primary_key=True)
+    source_id: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
     number: int = big(primary_key=True)
     hash: str = text()
     parent_hash: str = text()

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
-from casino import rows
+from casino import raws, rows
 from chains.chain import Raw
 from db.session import driver
 
@@ -41,7 +41,7 @@ class Found:
 
     lower: int
     upper: int
-    signatures: Sequence[str] | None = None
+    signatures: Sequence[object] | None = None
     raws: Sequence[Raw] = ()
 
 
@@ -172,17 +172,6 @@ PAGE = """
 INSERT INTO pages (source_id, lower, upper, signatures, fresh, state, stored_at)
 VALUES (%s, %s, %s, %s::jsonb, %s, %s, CASE WHEN %s THEN clock_timestamp() END) RETURNING id
 """
-STAGE = """
-CREATE TEMP TABLE IF NOT EXISTS staged_raws (LIKE raw_events) ON COMMIT DELETE ROWS
-"""
-COPY = """
-COPY staged_raws (network, position, tx, index, source_id, page_id, kind, body, block_hash,
-tx_index, time) FROM STDIN
-"""
-KEEP = """
-INSERT INTO raw_events SELECT * FROM staged_raws ORDER BY network, position, tx, index
-ON CONFLICT DO NOTHING
-"""
 
 
 async def save(
@@ -199,25 +188,8 @@ async def save(
         raise RuntimeError("an insert gave no id")
     page_id = int(made[0])
     if page.raws:
-        await keep_raws(connection, source_id, network, page_id, page.raws)
+        await raws.keep(connection, source_id, network, page_id, page.raws)
     return page_id
-
-
-async def keep_raws(
-    connection: rows.Connection, source_id: int, network: str, page_id: int, raws: Sequence[Raw]
-) -> None:
-    """Raw events by COPY; what is there already stays as it is."""
-    written = rows.Times()
-    tail = f"{source_id}\t{page_id}\t"
-    lines = [
-        f"{network}\t{raw.position}\t{raw.tx}\t{raw.index}\t{tail}{raw.kind}\t\\\\x{raw.body.hex()}\t"
-        f"{raw.block_hash or rows.NULL}\t"
-        f"{rows.NULL if raw.tx_index is None else raw.tx_index}\t{written(raw.time)}\n"
-        for raw in raws
-    ]
-    await connection.execute(STAGE)
-    await rows.fill(connection, COPY, lines)
-    await connection.execute(KEEP)
 
 
 async def frontier(session: AsyncSession, source_id: int, *, upward: bool) -> None:

@@ -79,11 +79,11 @@ def upgrade() -> None:
     )
     op.create_table(
         "blocks",
-        sa.Column("network", sa.Text(), nullable=False),
+        sa.Column("source_id", sa.Integer(), nullable=False),
         sa.Column("number", sa.BigInteger(), nullable=False),
         sa.Column("hash", sa.Text(), nullable=False),
         sa.Column("parent_hash", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("network", "number"),
+        sa.PrimaryKeyConstraint("source_id", "number"),
     )
     op.create_table(
         "casino_stats",

@@ -1,0 +1,104 @@
+"""What a listener follows: a program on a network, checked against its node before it writes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from casino.sources import Followed, followed
+from chains import manifest, networks
+from chains.errors import WrongChain
+from chains.evm import rpc as evm_rpc
+from chains.manifest import Manifest
+from chains.networks import Network
+from chains.solana import rpc as solana_rpc
+from settings import Settings, SourceSetting
+
+
+class Rpc(Protocol):
+    """What both chains' nodes answer."""
+
+    async def network(self) -> str: ...
+    async def head(self) -> int: ...
+    async def finalized(self, depth: int) -> int: ...
+    async def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A source as settings and manifest describe it."""
+
+    means: Manifest
+    network: Network
+    urls: tuple[str, ...]
+    ws_url: str | None
+
+
+def plan(settings: Settings) -> list[Planned]:
+    """All sources of the settings. Raises `ChainError` with one line on the first mistake."""
+    return [_planned(settings, wanted) for wanted in settings.sources]
+
+
+def _planned(settings: Settings, wanted: SourceSetting) -> Planned:
+    folders = [settings.programs_dir] if settings.programs_dir else []
+    means = manifest.load(wanted.program, folders).located(
+        network=wanted.network, address=wanted.address, start=wanted.start, casino=wanted.casino
+    )
+    means.validate()
+    network = networks.load(means.network)
+    if network.chain != means.chain:
+        raise WrongChain(f"program {means.name} is for {means.chain}, {network.name} is not")
+    urls = tuple(settings.rpc.get(network.name, ()))
+    if not urls:
+        raise WrongChain(f"no RPC URL is set for network {network.name} (FAIRHOUSE_RPC)")
+    return Planned(means, network, urls, settings.ws.get(network.name))
+
+
+def rpc_of(settings: Settings, planned: Planned) -> evm_rpc.Rpc | solana_rpc.Rpc:
+    made = evm_rpc.Rpc if planned.network.chain == "evm" else solana_rpc.Rpc
+    return made(planned.urls, rate=settings.rpc_rate, concurrency=settings.rpc_concurrency)
+
+
+PIN = """
+INSERT INTO networks (network, name, chain) VALUES (:network, :name, :chain)
+ON CONFLICT DO NOTHING
+"""
+CASINO = "INSERT INTO casinos (slug, name) VALUES (:slug, :slug) ON CONFLICT DO NOTHING"
+SOURCE = """
+INSERT INTO sources (program, network, address, casino_id, start)
+SELECT :program, :network, :address, id, :start FROM casinos WHERE slug = :slug
+ON CONFLICT (network, address) DO UPDATE SET program = excluded.program RETURNING id
+"""
+
+
+async def register(session: AsyncSession, planned: Planned, found: str) -> Followed:
+    """Pin the network and note the source. Raises `WrongChain` when the name was pinned to another."""
+    name = planned.network.name
+    if planned.network.caip2 is not None:
+        evm_rpc.agree(planned.network.caip2, found, name)
+    pinned = await session.execute(
+        text("SELECT network FROM networks WHERE name = :name"), {"name": name}
+    )
+    before = pinned.scalar_one_or_none()
+    if before is not None:
+        evm_rpc.agree(before, found, name)
+    means = planned.means
+    await session.execute(
+        text(PIN), {"network": found, "name": name, "chain": planned.network.chain}
+    )
+    await session.execute(text(CASINO), {"slug": means.casino})
+    made = await session.execute(
+        text(SOURCE),
+        {
+            "program": means.name,
+            "network": found,
+            "address": means.address,
+            "start": means.start,
+            "slug": means.casino,
+        },
+    )
+    asset = f"{found}/slip44:{means.asset_slip44}"
+    return await followed(session, made.scalar_one(), asset=asset)

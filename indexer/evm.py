@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from loguru import logger
 from sqlalchemy import text
@@ -98,7 +99,7 @@ class EvmListener:
         return await inbox.save(session, self.source.id, self.source.network, found, fresh=fresh)
 
     async def _leap(self, edge: Span, head: int) -> list[int]:
-        """After a long pause the gap becomes a span of its own, and the head is followed at once."""
+        """After a long pause the gap becomes a span of its own; the head is followed at once."""
         live = head - WINDOW // 2
         async with self.inbox.transaction() as session:
             await inbox.open_span(session, self.source.id, lower=edge.upper, upper=live)
@@ -134,7 +135,7 @@ class EvmListener:
         blocks = [block for block in found if block is not None]
         if len(blocks) != head - below:
             raise RetryLater("the node does not have all headers up to its head")
-        for parent, child in zip(blocks, blocks[1:], strict=False):
+        for parent, child in pairwise(blocks):
             if child.parent_hash != parent.hash:
                 raise RetryLater("the chain changed while its headers were read")
         known = await self._known(below)

@@ -82,9 +82,7 @@ class SolanaListener:
         for tx, status in zip(txs, statuses, strict=True):
             if status is None and tx not in self._missing:
                 self._missing.add(tx)
-            elif status is None:
-                gone.append(tx)
-            elif status.err is not None:
+            elif status is None or status.err is not None:
                 gone.append(tx)
             elif status.confirmation_status == "finalized":
                 final.append(tx)

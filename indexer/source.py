@@ -75,7 +75,7 @@ ON CONFLICT (network, address) DO UPDATE SET program = excluded.program RETURNIN
 
 
 async def register(session: AsyncSession, planned: Planned, found: str) -> Followed:
-    """Pin the network and note the source. Raises `WrongChain` when the name was pinned to another."""
+    """Pin the network, note the source. Raises `WrongChain` when the name means another chain."""
     name = planned.network.name
     if planned.network.caip2 is not None:
         evm_rpc.agree(planned.network.caip2, found, name)

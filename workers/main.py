@@ -18,4 +18,4 @@ ACTORS = {
 def declare(broker: dramatiq.Broker) -> None:
     """Give the broker its actors; only a worker process needs them."""
     for queue, (name, work) in ACTORS.items():
-        dramatiq.actor(work, actor_name=name, queue_name=queue, broker=broker)
+        dramatiq.actor(actor_name=name, queue_name=queue, broker=broker)(work)

@@ -1,0 +1,24 @@
+"""The processes of the house by name, each imported only when it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from importlib import import_module
+
+from settings import Settings
+
+QUEUES = ("chain", "interpretation", "stats")
+LOOPS = {"indexer": "indexer.main", "relay": "workers.relay"}
+
+
+async def loop(process: str, settings: Settings) -> None:
+    """Run an asyncio process until it is cancelled."""
+    beating = import_module("workers.heartbeat").beating
+    run: Callable[[Settings], Awaitable[None]] = import_module(LOOPS[process]).run
+    with beating(settings.database_url, process):
+        await run(settings)
+
+
+def worker(settings: Settings, queue: str) -> None:
+    """Run a worker process until it is told to stop."""
+    import_module("workers.run").run(settings, queue)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from dataclasses import dataclass
+from typing import Any
 
 import orjson
 import psycopg
@@ -59,7 +60,7 @@ class Entry:
     id: int
     namespace: str
     seq: int
-    fields: dict[str, bytes]
+    fields: dict[Any, Any]
 
 
 def key(namespace: str) -> str:

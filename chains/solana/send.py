@@ -182,3 +182,8 @@ class Sender:
 
     async def balance(self, address: Pubkey) -> int:
         return int((await self._client.get_balance(address, Confirmed)).value)
+
+    async def after(self, slot: int) -> None:
+        """Wait until the confirmed slot is beyond `slot`."""
+        while int((await self._client.get_slot(Confirmed)).value) <= slot:
+            await asyncio.sleep(POLL_S)

@@ -4,21 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import aiohttp
 import msgspec
+from loguru import logger
 
-from chains.errors import RpcError
+from chains.errors import RpcError, WrongChain
 
 T = TypeVar("T")
+Call = tuple[str, Sequence[Any]]
 TIMEOUT_S = 30.0
 FIRST_REST_S, LONGEST_REST_S = 0.25, 15.0
 TOO_MANY = (-32005, -32029, -32097)
 LAGGING = (-32004, -32014, -32016)
+INTERNAL = -32603
+# What providers say under codes that mean nothing; all of it passes with time or elsewhere.
+PASSING = re.compile(
+    r"rate.?limit|too many requests|request limit|compute units|capacity|throttl|quota"
+    r"|header not found|unknown block|block not found|not (yet )?available|unavailable"
+    r"|timed? ?out|temporar|try again|overload|busy|behind|minimum context slot",
+    re.IGNORECASE,
+)
 
 
 class ErrorObject(msgspec.Struct):
@@ -30,16 +41,30 @@ class ErrorObject(msgspec.Struct):
 class Head(msgspec.Struct):
     """What every answer has beside its result, which is parsed by itself, typed."""
 
+    id: Any = None
     error: ErrorObject | None = None
     result: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class Refused(RpcError):
-    """The node understood the question and said no; `code` and the message are its own."""
+    """The node understood the question and said no; `code` and `said` are its own."""
 
-    def __init__(self, code: int, message: str, retryable: bool) -> None:
-        super().__init__(f"{message} ({code})", retryable)
+    def __init__(self, method: str, code: int, said: str, retryable: bool) -> None:
+        super().__init__(f"{method}: {said} ({code})", retryable)
         self.code = code
+        self.said = said
+
+
+class Rested(RpcError):
+    """The provider asked for a pause of its own length."""
+
+    def __init__(self, message: str, rest_s: float | None) -> None:
+        super().__init__(message)
+        self.rest_s = rest_s
+
+
+Judge = Callable[[Refused], RpcError | None]
+Check = Callable[[Sequence[msgspec.Raw]], None]
 
 
 @dataclass
@@ -50,20 +75,24 @@ class Provider:
     rate: float
     resting_until: float = 0.0
     failures: int = 0
+    checked: bool = False
+    wrong: str | None = None
+    batches: bool = True
     _next: float = field(default=0.0)
 
-    async def turn(self) -> None:
-        """Wait for this call's place in the budget."""
+    async def turn(self, calls: int = 1) -> None:
+        """Wait for these calls' place in the budget; a second's worth may go at once."""
         now = time.monotonic()
-        start = max(now, self._next)
-        self._next = start + 1 / self.rate
+        start = max(now - 1, self._next)
+        self._next = start + calls / self.rate
         if start > now:
             await asyncio.sleep(start - now)
 
     def failed(self, rest_s: float | None = None) -> None:
         self.failures += 1
+        self.checked = False
         grown = min(FIRST_REST_S * 2 ** min(self.failures - 1, 8), LONGEST_REST_S)
-        pause = rest_s or grown
+        pause = grown if rest_s is None else min(rest_s, 4 * LONGEST_REST_S)
         self.resting_until = time.monotonic() + pause * random.uniform(0.8, 1.2)
 
     def answered(self) -> None:
@@ -71,12 +100,24 @@ class Provider:
 
 
 class Node:
-    """Providers of one network, asked in their order; the first that rests not is asked."""
+    """Providers of one network, asked in their order; the first that rests not is asked.
 
-    def __init__(self, urls: Sequence[str], *, rate: float = 50.0, concurrency: int = 8) -> None:
+    `identify` is the question by which a provider shows its chain, and how to read the answer.
+    """
+
+    def __init__(
+        self,
+        urls: Sequence[str],
+        *,
+        identify: tuple[str, Callable[[str], str]],
+        rate: float = 50.0,
+        concurrency: int = 8,
+    ) -> None:
         if not urls:
             raise ValueError("a network needs at least one RPC URL")
         self.providers = [Provider(url, rate) for url in urls]
+        self.expected: str | None = None
+        self._identify = identify
         self._slots = asyncio.Semaphore(concurrency)
         self._session: aiohttp.ClientSession | None = None
 
@@ -85,60 +126,179 @@ class Node:
             await self._session.close()
             self._session = None
 
-    async def ask(self, method: str, params: Sequence[Any], kind: type[T], *, tries: int = 3) -> T:
-        """The result, parsed as `kind`. Raises `RpcError`; a `Refused` that stays is final."""
+    async def identity(self) -> str:
+        """Which chain this is. From then on every provider is held to the first one's answer."""
+        method, read = self._identify
+        found = read(await self.ask(method, [], str))
+        if self.expected is None:
+            self.expected = found
+        return found
+
+    async def ask(
+        self,
+        method: str,
+        params: Sequence[Any],
+        kind: type[T],
+        *,
+        judge: Judge | None = None,
+        tries: int = 3,
+    ) -> T:
+        """The result, parsed as `kind`. Raises `RpcError`; a `Refused` that stays is final.
+
+        `judge` may know a refusal better: the error that it gives is raised at once.
+        """
+        results = await self.ask_together([(method, params)], judge=judge, tries=tries)
+        return _typed(method, results[0], kind)
+
+    async def ask_together(
+        self,
+        calls: Sequence[Call],
+        *,
+        judge: Judge | None = None,
+        check: Check | None = None,
+        tries: int = 3,
+    ) -> list[msgspec.Raw]:
+        """The results of several calls, all by the same provider.
+
+        `check` may raise `RpcError` for results not to be believed: the next provider is asked.
+        """
         last: RpcError = RpcError("no provider answered")
         async with self._slots:
             for _ in range(tries * len(self.providers)):
-                provider = min(self.providers, key=lambda p: max(p.resting_until, 0.0))
-                await asyncio.sleep(max(0.0, min(provider.resting_until - time.monotonic(), 2.0)))
-                await provider.turn()
+                provider = await self._awake()
                 try:
-                    result = await self._once(provider, method, params, kind)
+                    if self.expected is not None and not provider.checked:
+                        await self._check(provider, self.expected)
+                    results = await self._together(provider, calls)
+                    if check is not None:
+                        check(results)
                 except RpcError as error:
-                    last = error
+                    known = judge(error) if judge and isinstance(error, Refused) else None
+                    if known is not None:
+                        raise known from error
                     if not error.retryable:
                         raise
-                    provider.failed()
+                    last = error
+                    provider.failed(error.rest_s if isinstance(error, Rested) else None)
+                    continue
+                except WrongChain as error:
+                    logger.error("{} is not asked any more: {}", provider.url, error)
+                    provider.wrong = str(error)
                     continue
                 provider.answered()
-                return result
+                return results
         raise last
 
-    async def _once(
-        self, provider: Provider, method: str, params: Sequence[Any], kind: type[T]
-    ) -> T:
+    async def _awake(self) -> Provider:
+        """The first provider that rests not, or else the one whose rest ends first."""
+        fit = [provider for provider in self.providers if provider.wrong is None]
+        if not fit:
+            raise WrongChain(self.providers[0].wrong or "no provider is left")
+        now = time.monotonic()
+        provider = min(fit, key=lambda one: max(one.resting_until - now, 0.0))
+        await asyncio.sleep(max(0.0, min(provider.resting_until - now, 2.0)))
+        return provider
+
+    async def _check(self, provider: Provider, expected: str) -> None:
+        method, read = self._identify
+        found = read(_typed(method, (await self._together(provider, [(method, [])]))[0], str))
+        if found != expected:
+            raise WrongChain(f"it serves {found}, not {expected}")
+        provider.checked = True
+
+    async def _together(self, provider: Provider, calls: Sequence[Call]) -> list[msgspec.Raw]:
+        await provider.turn(len(calls))
+        if len(calls) > 1 and provider.batches:
+            found = await self._batch(provider, calls)
+            if found is not None:
+                return found
+            provider.batches = False
+        results = []
+        for method, params in calls:
+            status, raw, rest_s = await self._post(provider, method, _body(0, method, params))
+            results.append(_result(method, status, _head(method, status, raw, rest_s)))
+        return results
+
+    async def _batch(self, provider: Provider, calls: Sequence[Call]) -> list[msgspec.Raw] | None:
+        """The results in the order of the calls, or None when the provider takes no batches."""
+        body = [_body(n, method, params) for n, (method, params) in enumerate(calls)]
+        name = calls[0][0]
+        status, raw, rest_s = await self._post(provider, name, body)
+        try:
+            heads = msgspec.json.decode(raw, type=list[Head])
+        except msgspec.MsgspecError:
+            # One object for a whole batch is an error of the batch, or a page that is no JSON.
+            one = _head(name, status, raw, rest_s)
+            if one.error is not None and not _passes(one.error, status):
+                return None
+            _result(name, status, one)
+            return None
+        found = {head.id: head for head in heads}
+        if set(found) != set(range(len(calls))):
+            raise RpcError(f"{name}: {len(heads)} answers to a batch of {len(calls)}")
+        return [_result(method, status, found[n]) for n, (method, _) in enumerate(calls)]
+
+    async def _post(
+        self, provider: Provider, method: str, body: Any
+    ) -> tuple[int, bytes, float | None]:
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 timeout=aiohttp.ClientTimeout(total=TIMEOUT_S),
                 connector=aiohttp.TCPConnector(limit=64),
             )
-        body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": list(params)}
         try:
             async with self._session.post(
                 provider.url,
                 data=msgspec.json.encode(body),
                 headers={"content-type": "application/json"},
             ) as answer:
-                raw = await answer.read()
-                status = answer.status
+                return answer.status, await answer.read(), _rest(answer.headers)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise RpcError(f"{method}: {type(error).__name__} {error}".strip()) from error
-        return _parsed(method, status, raw, kind)
 
 
-def _parsed(method: str, status: int, raw: bytes, kind: type[T]) -> T:
-    """Errors by what time can do about them: 429, 5xx and HTML pass, a refusal stays."""
+def _body(n: int, method: str, params: Sequence[Any]) -> dict[str, Any]:
+    return {"jsonrpc": "2.0", "id": n, "method": method, "params": list(params)}
+
+
+def _rest(headers: Any) -> float | None:
+    after = headers.get("retry-after", "")
+    return float(after) if after.isdigit() else None
+
+
+def _head(method: str, status: int, raw: bytes, rest_s: float | None) -> Head:
+    """The answer's outside. 429, 5xx and what is no JSON pass with time."""
     try:
         head = msgspec.json.decode(raw, type=Head)
     except msgspec.MsgspecError as error:
-        raise RpcError(f"{method}: HTTP {status}, and no JSON-RPC answer") from error
+        raise Rested(f"{method}: HTTP {status}, and no JSON-RPC answer", rest_s) from error
+    if status == 429:
+        raise Rested(f"{method}: HTTP 429", rest_s)
+    return head
+
+
+def _result(method: str, status: int, head: Head) -> msgspec.Raw:
     if head.error is not None:
-        passing = head.error.code in TOO_MANY or head.error.code in LAGGING or status == 429
-        raise Refused(head.error.code, f"{method}: {head.error.message}", passing)
+        said = head.error.message
+        raise Refused(method, head.error.code, said, _passes(head.error, status))
     if status >= 400:
-        raise RpcError(f"{method}: HTTP {status}", retryable=status == 429 or status >= 500)
+        raise RpcError(f"{method}: HTTP {status}", retryable=status >= 500)
+    return head.result
+
+
+def _passes(error: ErrorObject, status: int) -> bool:
+    """Whether asking again, later or elsewhere, may help."""
+    known = error.code in TOO_MANY or error.code in LAGGING or error.code == INTERNAL
+    return known or status >= 500 or PASSING.search(error.message) is not None
+
+
+def _typed(method: str, raw: msgspec.Raw, kind: type[T]) -> T:
     try:
-        return msgspec.json.decode(head.result, type=kind)
+        return msgspec.json.decode(raw, type=kind)
     except msgspec.MsgspecError as error:
         raise RpcError(f"{method}: an answer of another shape: {error}") from error
+
+
+def typed(raw: msgspec.Raw, kind: type[T]) -> T:
+    """One result of `ask_together`. Raises `RpcError` when it has another shape."""
+    return _typed("batch", raw, kind)

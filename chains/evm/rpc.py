@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 import msgspec
 
 from chains.chain import Block
 from chains.errors import RpcError, WrongChain
+from chains.evm import finality
 from chains.evm.logs import Log
-from chains.http import Node, Refused
+from chains.evm.ranges import RangeTooLarge, too_large
+from chains.http import Node, Refused, typed
 
-# How providers say that a range holds too much; any of them means: ask for less.
-TOO_LARGE = re.compile(
-    r"range|too (large|many|wide|big)|limit|exceed|more than \d+|response size|timed? ?out"
-    r"|query returned",
-    re.IGNORECASE,
-)
+__all__ = ["RangeTooLarge", "Rpc", "RpcError", "agree"]
 
-
-class RangeTooLarge(RpcError):
-    """The node will not answer for so many blocks at once."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message, retryable=False)
+TOGETHER = 50  # headers in one batch
 
 
 class Header(msgspec.Struct, rename="camel"):
@@ -41,15 +32,19 @@ class Rpc:
     """The questions that the house asks of an EVM chain."""
 
     def __init__(self, urls: Sequence[str], *, rate: float = 50.0, concurrency: int = 8) -> None:
-        self.node = Node(urls, rate=rate, concurrency=concurrency)
+        self.node = Node(
+            urls,
+            identify=("eth_chainId", lambda answer: f"eip155:{int(answer, 16)}"),
+            rate=rate,
+            concurrency=concurrency,
+        )
 
     async def close(self) -> None:
         await self.node.close()
 
     async def network(self) -> str:
-        """The CAIP-2 id. Raises `WrongChain` when providers disagree."""
-        chain_id = int(await self.node.ask("eth_chainId", [], str), 16)
-        return f"eip155:{chain_id}"
+        """The CAIP-2 id; from then on providers of another chain are not asked."""
+        return await self.node.identity()
 
     async def head(self) -> int:
         return int(await self.node.ask("eth_blockNumber", [], str), 16)
@@ -58,35 +53,78 @@ class Rpc:
         """The height that will not be dropped: the node's own word, else `depth` below the head."""
         try:
             header = await self._header("finalized")
-        except Refused:
+        except Refused as error:
+            if not finality.unsupported(error.code, error.said):
+                raise
             header = None
         if header is not None:
             return int(header.number, 16)
-        return max(0, await self.head() - depth)
+        return finality.height(await self.head(), depth)
 
     async def block(self, number: int) -> Block | None:
         """The header at a height, or None when the node has none yet."""
         header = await self._header(hex(number))
         return header.block() if header is not None else None
 
+    async def blocks(self, lower: int, upper: int) -> list[Block]:
+        """The headers of lower..upper. Raises `RpcError` when no node has them all."""
+        found: list[Block] = []
+        for at in range(lower, upper + 1, TOGETHER):
+            numbers = range(at, min(at + TOGETHER, upper + 1))
+            calls = [("eth_getBlockByNumber", [hex(n), False]) for n in numbers]
+            some: list[Block] = []
+
+            def whole(
+                results: Sequence[msgspec.Raw],
+                numbers: range = numbers,
+                some: list[Block] = some,
+            ) -> None:
+                some[:] = [block_of(raw, n) for raw, n in zip(results, numbers, strict=True)]
+
+            await self.node.ask_together(calls, check=whole)
+            found += some
+        return found
+
     async def time(self, number: int) -> int | None:
         header = await self._header(hex(number))
         return int(header.timestamp, 16) if header is not None else None
 
     async def logs(self, address: str, lower: int, upper: int) -> list[Log]:
-        """The contract's logs in lower..upper, both included. Raises `RangeTooLarge`."""
+        """The contract's logs in lower..upper, both included. Raises `RangeTooLarge`.
+
+        A node that lags behind `upper` is not believed: its answer would look complete.
+        """
         if lower > upper:
             raise ValueError(f"a range goes up, not from {lower} to {upper}")
         asked = {"address": address, "fromBlock": hex(lower), "toBlock": hex(upper)}
-        try:
-            return await self.node.ask("eth_getLogs", [asked], list[Log])
-        except Refused as error:
-            if TOO_LARGE.search(str(error)):
-                raise RangeTooLarge(str(error)) from error
-            raise
+        # The head comes first: a node that had the block before has its logs after.
+        calls = [("eth_blockNumber", []), ("eth_getLogs", [asked])]
+
+        def reached(results: Sequence[msgspec.Raw]) -> None:
+            if int(typed(results[0], str), 16) < upper:
+                raise RpcError(f"the node lags behind block {upper}")
+
+        _, logs = await self.node.ask_together(
+            calls, judge=lambda error: too_large(error.said, lower, upper), check=reached
+        )
+        found = typed(logs, list[Log])
+        for log in found:
+            if log.block_number and not lower <= int(log.block_number, 16) <= upper:
+                raise RpcError(f"a log of block {log.block_number} came for {lower}..{upper}")
+        return found
 
     async def _header(self, number: str) -> Header | None:
         return await self.node.ask("eth_getBlockByNumber", [number, False], Header | None)  # type: ignore[arg-type]
+
+
+def block_of(raw: msgspec.Raw, number: int) -> Block:
+    header: Header | None = typed(raw, Header | None)  # type: ignore[arg-type]
+    if header is None:
+        raise RpcError(f"the node does not have block {number} yet")
+    block = header.block()
+    if block.number != number:
+        raise RpcError(f"asked for block {number}, got block {block.number}")
+    return block
 
 
 def agree(expected: str, found: str, name: str) -> None:

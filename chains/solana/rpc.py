@@ -1,4 +1,4 @@
-"""Reading from a Solana node: slots, signatures and transactions; every call names its commitment."""
+"""Reading from a Solana node: slots, signatures, transactions; every call names its commitment."""
 
 from __future__ import annotations
 
@@ -38,15 +38,19 @@ class Rpc:
     """The questions that the house asks of Solana."""
 
     def __init__(self, urls: Sequence[str], *, rate: float = 50.0, concurrency: int = 8) -> None:
-        self.node = Node(urls, rate=rate, concurrency=concurrency)
+        self.node = Node(
+            urls,
+            identify=("getGenesisHash", lambda answer: f"solana:{answer[:32]}"),
+            rate=rate,
+            concurrency=concurrency,
+        )
 
     async def close(self) -> None:
         await self.node.close()
 
     async def network(self) -> str:
-        """The CAIP-2 id: the first 32 characters of the genesis hash."""
-        genesis = await self.node.ask("getGenesisHash", [], str)
-        return f"solana:{genesis[:32]}"
+        """The CAIP-2 id; from then on providers of another chain are not asked."""
+        return await self.node.identity()
 
     async def head(self) -> int:
         return await self.node.ask("getSlot", [{"commitment": "confirmed"}], int)

@@ -219,7 +219,7 @@ def _calls(file: Path) -> Calls:
     if not beside.is_file():
         return {}
     scope: dict[str, Any] = {"__name__": f"chains.programs.{file.stem}"}
-    exec(compile(beside.read_text(), str(beside), "exec"), scope)  # noqa: S102
+    exec(compile(beside.read_text(), str(beside), "exec"), scope)
     return {n: f for n, f in scope.items() if callable(f) and not n.startswith("_")}
 
 

@@ -69,7 +69,7 @@ def list_of(pieces: Sequence[Fixed]) -> Fixed:
 
 def compile_function(source: str, scope: dict[str, Any], name: str) -> Callable[..., Any]:
     """The function `name` that `source` defines, seeing `scope`."""
-    exec(compile(source, f"<layout {name}>", "exec"), scope)  # noqa: S102
+    exec(compile(source, f"<layout {name}>", "exec"), scope)
     function: Callable[..., Any] = scope[name]
     return function
 

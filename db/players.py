@@ -19,7 +19,7 @@ class Player(SQLModel, table=True):
 
 
 class PlayerIdentity(SQLModel, table=True):
-    """`kind` is wallet, operator, ...; `scope` the network (CAIP-2) of a wallet, else its issuer."""
+    """`kind` is wallet, operator, ...; `scope` a wallet's network (CAIP-2), else the issuer."""
 
     __tablename__ = "player_identities"
     __table_args__ = (UniqueConstraint("casino_id", "kind", "scope", "external_id"),)

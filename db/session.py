@@ -57,9 +57,9 @@ async def transaction() -> AsyncIterator[AsyncSession]:
     """A session inside one transaction: committed at the end, rolled back on any exception."""
     if not _url:
         raise RuntimeError("db.session.configure(url) comes before transaction()")
-    async with AsyncSession(_engines[_url[0]], expire_on_commit=False) as session:
-        async with session.begin():
-            yield session
+    opened = AsyncSession(_engines[_url[0]], expire_on_commit=False)
+    async with opened as session, session.begin():
+        yield session
 
 
 async def driver(session: AsyncSession) -> psycopg.AsyncConnection[Any]:

@@ -2,7 +2,8 @@
 
 from datetime import datetime
 
-from sqlalchemy import Index, UniqueConstraint, text as sql
+from sqlalchemy import Index, UniqueConstraint
+from sqlalchemy import text as sql
 from sqlmodel import Field, SQLModel
 
 from db.columns import big, moment, now, text
@@ -29,7 +30,7 @@ class Source(SQLModel, table=True):
 
 
 class Span(SQLModel, table=True):
-    """A stretch still to be fetched, (lower, upper]; `reached` is how far paging came down or up."""
+    """A stretch still to be fetched, (lower, upper]; `reached` is how far paging came."""
 
     __tablename__ = "spans"
     __table_args__ = (

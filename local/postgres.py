@@ -67,9 +67,7 @@ async def start(
     for name, value in options.items():
         command += ["-c", f"{name}={value}"]
     log = data_dir.parent / "logs" / "postgres.log"
-    child = spawn(
-        "postgres", command, log=log, user=user, cwd=data_dir, stop_signal=signal.SIGINT
-    )
+    child = spawn("postgres", command, log=log, user=user, cwd=data_dir, stop_signal=signal.SIGINT)
     async with running(child):
         await until_ready(child, lambda: answers(port))
         yield Postgres(f"postgresql://fairhouse@127.0.0.1:{port}/postgres", child.pid, port)

@@ -26,9 +26,18 @@ from chains.straight import (
 
 EMPTY_LIMIT = 4096
 """Elements without bytes cost a sender nothing, so a count of them is bounded here."""
-CODES = dict(u8="B", i8="b", u16="H", i16="h", u32="I", i32="i", u64="Q", i64="q")
-WIDE = dict(u128=(16, False), i128=(16, True), u256=(32, False), i256=(32, True))
-FLOATS = dict(f32="f", f64="d")
+CODES = {
+    "u8": "B",
+    "i8": "b",
+    "u16": "H",
+    "i16": "h",
+    "u32": "I",
+    "i32": "i",
+    "u64": "Q",
+    "i64": "q",
+}
+WIDE = {"u128": (16, False), "i128": (16, True), "u256": (32, False), "i256": (32, True)}
+FLOATS = {"f32": "f", "f64": "d"}
 FEWEST = {"string": 4, "bytes": 4}
 
 Type = Any

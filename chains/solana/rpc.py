@@ -1,4 +1,4 @@
-"""Reading from a Solana node: slots, signatures, transactions; every call names its commitment."""
+"""Reading from a Solana node: slots, signatures, transactions; calls name their commitment."""
 
 from __future__ import annotations
 

@@ -328,7 +328,8 @@ def test_logs_become_raws() -> None:
     assert first.body == b"\2" + b"\x11" * 32 + b"\x22" * 32 + b"\x33" * 32
     assert (first.block_hash, first.tx_index, first.time) == ("0x" + "55" * 32, 2, None)
     assert second.body == b"\0"
-    assert second.time is not None and second.time.isoformat() == "2023-11-14T22:13:20+00:00"
+    assert second.time is not None
+    assert second.time.isoformat() == "2023-11-14T22:13:20+00:00"
     parsed = msgspec.json.decode(msgspec.json.encode(answer), type=list[Log])
     assert candidates(parsed, US) == [first, second]
 

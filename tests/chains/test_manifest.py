@@ -204,7 +204,7 @@ def test_a_wrong_manifest_says_what_is_wrong(
 
 
 def test_an_unknown_program_and_a_missing_address_are_named(tmp_path: Path) -> None:
-    with pytest.raises(BadManifest, match="unknown program 'nobody' .known: .*casino_evm"):
+    with pytest.raises(BadManifest, match=r"unknown program 'nobody' .known: .*casino_evm"):
         load("nobody", [tmp_path])
     toml = "\n".join(row for row in TOML.splitlines() if not row.startswith("address"))
     with pytest.raises(BadManifest, match="address is missing"):

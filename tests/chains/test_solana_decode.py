@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import json
 import struct
@@ -127,7 +128,8 @@ def test_a_logged_event_is_found_with_its_place_and_time() -> None:
         (77, "sig", DATA_INDEX, "data"),
         (77, "sig", DATA_INDEX + 1, "data"),
     ]
-    assert raws[0].time is not None and raws[0].time.isoformat() == "2023-11-14T22:13:20+00:00"
+    assert raws[0].time is not None
+    assert raws[0].time.isoformat() == "2023-11-14T22:13:20+00:00"
     assert [e[2] for e in events(answer)] == [2**64 - 1, 1]
     assert candidates(answer, OTHER) == []
     assert [r.kind for r in candidates(answer, US, ("data",))] == ["data", "data"]
@@ -267,10 +269,8 @@ def test_a_forged_self_call_is_no_event(forged: dict[str, Any]) -> None:  # S34
     assert "cpi" not in {raw.kind for raw in raws}
     for raw in raws:
         if raw.kind == "instruction":
-            try:
+            with contextlib.suppress(Undecodable):
                 assert Decoder(IDL, US).decode(raw.kind, raw.body)[0] != "Tip"
-            except Undecodable:
-                pass
 
 
 def test_the_caller_of_a_deep_event_is_the_frame_around_it() -> None:  # S34
@@ -459,6 +459,7 @@ def test_base58_keeps_every_byte() -> None:
 
 
 def test_addresses_are_checked() -> None:
-    assert address.canonical(PLAYER) == PLAYER and address.is_valid(PLAYER)
+    assert address.canonical(PLAYER) == PLAYER
+    assert address.is_valid(PLAYER)
     for bad in ("", "0", PLAYER[:-1], PLAYER + "1", "l" * 32, "0x" + "00" * 20):
         assert not address.is_valid(bad)

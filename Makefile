@@ -1,6 +1,6 @@
-# Two words are enough: `make demo` shows the whole line at work, `make test` proves it.
+# `make test` sets everything up and proves it; `make help` says what else there is.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format contracts bench clean
+.PHONY: help setup test check format contracts bench clean
 
 PYTHON ?= $(shell for p in python3 python3.12 python3.11; do $$p -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null && command -v $$p && break; done)
 BIN := .venv/bin
@@ -24,9 +24,6 @@ node_modules/ready: .venv/ready package.json package-lock.json
 	@PATH="$(CURDIR)/$(NODE)/bin:$$PATH" $(NODE)/bin/node $(NODE)/lib/node_modules/npm/bin/npm-cli.js ci --silent --no-audit --no-fund
 	@touch $@
 
-demo: setup ## real bets on two local chains, seen live on a page
-	@exec $(BIN)/fairhouse demo
-
 test: setup ## every test, on real servers and chains
 	@$(BIN)/python -m pytest
 
@@ -48,5 +45,5 @@ contracts: setup ## build both contracts again, byte for byte
 bench: setup ## measure; prints ratios
 	@for bench in tests/bench/bench_*.py; do echo "== $$bench"; $(BIN)/python $$bench || exit 1; done
 
-clean: ## remove what setup and demo made
+clean: ## remove what setup made
 	rm -rf .venv node_modules .fairhouse

@@ -21,7 +21,7 @@ setup: .venv/ready node_modules/ready ## install everything into this folder
 
 node_modules/ready: .venv/ready package.json package-lock.json
 	@echo "Installing the local chains ..."
-	@PATH="$(CURDIR)/$(NODE)/bin:$$PATH" $(NODE)/bin/node $(NODE)/lib/node_modules/npm/bin/npm-cli.js ci --silent --no-audit --no-fund
+	@PATH="$(CURDIR)/$(NODE)/bin:$$PATH" $(NODE)/bin/node $(NODE)/lib/node_modules/npm/bin/npm-cli.js install --no-save --silent --no-audit --no-fund
 	@touch $@
 
 test: setup ## every test, on real servers and chains

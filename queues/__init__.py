@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dramatiq import Message
-from dramatiq.errors import ConnectionError as BrokerGone
+from dramatiq.errors import BrokerConnectionError
 from loguru import logger
 from redis.exceptions import RedisError
 
@@ -29,7 +29,7 @@ def send(queue: str, id: int, *, delay_ms: int = 0) -> bool:
                 return True
             delay_ms = DEBOUNCE_MS
         made.enqueue(_message(queue, actor, id), delay=delay_ms or None)
-    except (RedisError, BrokerGone) as error:
+    except (RedisError, BrokerConnectionError) as error:
         logger.warning("{} {} waits for the sweeper: {}", queue, id, error)
         return False
     return True

@@ -219,6 +219,7 @@ async def test_an_emptied_redis_and_killed_processes_lose_and_double_nothing(lin
         await client.flushall()
     for name in ("indexer", "worker chain", "worker interpretation", "relay"):
         os.kill(line.children[name].pid, signal.SIGKILL)
+        line.children[name].process.wait()
     for house in (line.evm, line.solana):
         await house.place()
     line.start("worker chain", "worker interpretation", "relay")

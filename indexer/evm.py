@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+import msgspec
 from loguru import logger
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from casino import finality
 from casino.sources import Followed
-from chains.chain import Block, Raw
+from chains.chain import Raw
 from chains.errors import ChainError, RetryLater
 from chains.evm.decode import candidates
-from chains.evm.rpc import RangeTooLarge, Rpc
+from chains.evm.rpc import Header, RangeTooLarge, Rpc
 from indexer import inbox
 from indexer.inbox import Found, Inbox, Span
+from indexer.stride import Stride
 
 WINDOW = 256  # blocks whose hashes are kept; a deeper reorg stops the source
-GROWTH = 1.2
+DOUBTS_S = (0.05, 0.2)  # pauses before logs that a block's bloom promises are asked for again
 
 
 class DeepReorg(ChainError):
@@ -29,48 +32,44 @@ class DeepReorg(ChainError):
 
 @dataclass
 class EvmListener:
-    """Follows one contract. `range` is the learned number of blocks that a node answers for."""
+    """Follows one contract. `range` is the most blocks that a node is asked for at once."""
 
     source: Followed
     rpc: Rpc
     inbox: Inbox
     start: int
-    depth: int
     range: int
-    upward: bool = True
-    _cap: int = field(default=1 << 30)
+    stride: Stride = field(init=False)
 
-    async def poll(self, head: int) -> list[int]:
+    def __post_init__(self) -> None:
+        self.stride = Stride.of(self.range)
+
+    async def poll(self, head: int, *, again: bool = True) -> list[int]:
         """Carry everything up to `head` that is near; ids of pages to interpret."""
-        async with self.inbox.transaction() as session:
-            edge = await inbox.top(session, self.source.id)
-            if edge is None:
-                lower = max(self.start - 1, -1)
-                live = max(lower, head - WINDOW) if head - lower > self.range else lower
-                if live > lower:
-                    await inbox.open_span(session, self.source.id, lower=lower, upper=live)
-                await inbox.open_span(session, self.source.id, lower=live, upper=live, closed=True)
-                edge = await inbox.top(session, self.source.id)
-        if edge is None:
-            raise RuntimeError("a source has a newest span")
-        edge = await self._rewound(edge)
-        if head <= edge.upper:
-            return []
+        edge, known = await self._edge(head)
         if head - edge.upper > WINDOW:
             return await self._leap(edge, head)
-        blocks = await self._linked(edge.upper, head)
-        raws = await self._logs(edge.upper + 1, head)
-        agree(raws, blocks)
+        if head <= edge.upper:
+            await self._compare(edge, head)
+            return []
+        numbers = range(edge.upper + 1, head + 1)
+        headers, raws = await asyncio.gather(
+            self.rpc.headers(numbers), self._logs(edge.upper + 1, head)
+        )
+        linked(headers)
+        if known is not None and headers[0].parent_hash != known:
+            await self._rewind(edge, edge.upper)
+            return await self.poll(head, again=False) if again else []
+        raws = await self._complete(headers, raws)
+        agree(raws, headers)
+        raws = timed(raws, headers)
         async with self.inbox.transaction() as session:
             await inbox.extend(session, edge, upper=head, upper_tx=None)
-            await remember(session, self.source.id, blocks)
+            await remember(session, self.source.id, headers)
             await inbox.frontier(session, self.source.id, upward=True)
             if not raws:
                 return []
-            found = Found(edge.upper + 1, head, raws=raws)
-            return [
-                await inbox.save(session, self.source.id, self.source.network, found, fresh=True)
-            ]
+            return [await self._save(session, Found(edge.upper + 1, head, raws=raws), fresh=True)]
 
     async def backfill(self) -> list[int] | None:
         """Work off one stretch of the oldest open span; None when nothing is open."""
@@ -79,35 +78,62 @@ class EvmListener:
         if span is None:
             return None
         done = span.lower if span.reached is None else span.reached
-        upper = min(done + self.range, span.upper)
+        upper = min(done + self.stride.size, span.upper)
         raws = await self._logs(done + 1, upper) if upper > done else []
+        without = sorted({raw.position for raw in raws if raw.time is None})
+        if without:
+            raws = timed(raws, await self.rpc.headers(without))
         async with self.inbox.transaction() as session:
             closed = upper >= span.upper
             await inbox.advance(session, span, reached=upper, reached_tx=None, closed=closed)
             await inbox.frontier(session, self.source.id, upward=True)
             if not raws:
                 return []
-            found = Found(done + 1, upper, raws=raws)
-            return [await self._save(session, found, fresh=False)]
+            return [await self._save(session, Found(done + 1, upper, raws=raws), fresh=False)]
 
     async def finalize(self, finalized: int) -> int:
-        """Promote all facts up to a height that will not be dropped."""
+        """Promote all facts up to a height that will not be dropped, once ours is that chain."""
         async with self.inbox.transaction() as session:
-            return await finality.promote(session, self.source, upto=finalized)
+            edge = await inbox.top(session, self.source.id)
+        if edge is None:
+            return 0
+        upto = min(finalized, edge.upper)
+        known = (await self._hashes(upto, upto)).get(upto)
+        if known is not None and await self._dropped(upto, known):
+            raise RetryLater(f"our block {upto} is not the final one: the next poll rewinds")
+        async with self.inbox.transaction() as session:
+            return await finality.promote(session, self.source, upto=upto)
 
-    async def _save(self, session: AsyncSession, found: Found, *, fresh: bool) -> int:
-        return await inbox.save(session, self.source.id, self.source.network, found, fresh=fresh)
+    async def _edge(self, head: int) -> tuple[Span, str | None]:
+        """Where following goes on, and the hash of that block if we know it."""
+        async with self.inbox.transaction() as session:
+            edge = await inbox.top(session, self.source.id)
+            if edge is None:
+                edge = await self._begin(session, head)
+        return edge, (await self._hashes(edge.upper, edge.upper)).get(edge.upper)
+
+    async def _begin(self, session: AsyncSession, head: int) -> Span:
+        """The first look: history is a span of its own, and what is near the head is followed."""
+        lower = max(self.start - 1, -1)
+        live = max(lower, head - WINDOW)
+        if live > lower:
+            await inbox.open_span(session, self.source.id, lower=lower, upper=live)
+        await inbox.open_span(session, self.source.id, lower=live, upper=live, closed=True)
+        edge = await inbox.top(session, self.source.id)
+        if edge is None:
+            raise RuntimeError("a span that was just opened is not there")
+        return edge
 
     async def _leap(self, edge: Span, head: int) -> list[int]:
         """After a long pause the gap becomes a span of its own; the head is followed at once."""
+        await self._compare(edge, head)
         live = head - WINDOW // 2
         async with self.inbox.transaction() as session:
+            await inbox.extend(session, edge, upper=edge.upper, upper_tx=None)
             await inbox.open_span(session, self.source.id, lower=edge.upper, upper=live)
             await inbox.open_span(session, self.source.id, lower=live, upper=live, closed=True)
-            await session.execute(
-                text("DELETE FROM blocks WHERE source_id = :source"),
-                {"source": self.source.id},
-            )
+            await _forget(session, self.source.id, above=-1)
+            await inbox.frontier(session, self.source.id, upward=True)
         logger.info("{} blocks behind: the gap is worked off beside the head", live - edge.upper)
         return []
 
@@ -116,85 +142,126 @@ class EvmListener:
         raws: list[Raw] = []
         at = lower
         while at <= upper:
-            until = min(at + min(self.range, self._cap) - 1, upper)
+            until = min(at + self.stride.size - 1, upper)
             try:
                 answer = await self.rpc.logs(self.source.address, at, until)
-            except RangeTooLarge:
+            except RangeTooLarge as error:
                 if until == at:
                     raise
-                self._cap = max(1, (until - at + 1) // 2)
+                self.stride.refused(until - at + 1, error.hint)
                 continue
-            raws += await asyncio.to_thread(candidates, answer, self.source.address)
+            if len(answer) > 1_000:
+                raws += await asyncio.to_thread(candidates, answer, self.source.address)
+            else:
+                raws += candidates(answer, self.source.address)
+            if until - at + 1 == self.stride.size:
+                self.stride.answered()
             at = until + 1
-            self._cap = int(self._cap * GROWTH) + 1
         return raws
 
-    async def _linked(self, below: int, head: int) -> list[Block]:
-        """The headers above `below`, each the parent of the next, or a reason to ask again."""
-        found = await asyncio.gather(*(self.rpc.block(n) for n in range(below + 1, head + 1)))
-        blocks = [block for block in found if block is not None]
-        if len(blocks) != head - below:
-            raise RetryLater("the node does not have all headers up to its head")
-        for parent, child in pairwise(blocks):
-            if child.parent_hash != parent.hash:
-                raise RetryLater("the chain changed while its headers were read")
-        known = await self._known(below)
-        if known is not None and blocks and blocks[0].parent_hash != known:
-            raise RetryLater("the chain forked below: the next poll rewinds")
-        return blocks
+    async def _complete(self, headers: Sequence[Header], raws: list[Raw]) -> list[Raw]:
+        """The raws, asked for again while a bloom filter promises some where there are none.
 
-    async def _known(self, number: int) -> str | None:
-        async with self.inbox.transaction() as session:
-            row = await session.execute(
-                text("SELECT hash FROM blocks WHERE source_id = :source AND number = :number"),
-                {"source": self.source.id, "number": number},
-            )
-            return row.scalar_one_or_none()
-
-    async def _rewound(self, edge: Span) -> Span:
-        """The edge, after taking back what the chain dropped. Raises `DeepReorg`."""
-        number = edge.upper
-        known = await self._known(number)
-        if known is None or await self._holds(number, known):
-            return edge
-        while True:
-            number -= 1
-            known = await self._known(number)
-            if known is None:
-                raise DeepReorg(f"blocks below {number + 1} were dropped, deeper than we keep")
-            if await self._holds(number, known):
+        A node may show a block before its logs. Filters also promise in vain, so doubt ends soon.
+        """
+        for pause_s in DOUBTS_S:
+            brought = {raw.position for raw in raws}
+            doubtful = [
+                n
+                for n, header in ((int(header.number, 16), header) for header in headers)
+                if n not in brought and header.may_hold(self.source.address)
+            ]
+            if not doubtful:
                 break
-        logger.warning("the chain dropped blocks {} to {}", number + 1, edge.upper)
+            await asyncio.sleep(pause_s)
+            raws = raws + [
+                raw
+                for raw in await self._logs(doubtful[0], doubtful[-1])
+                if raw.position not in brought
+            ]
+        return raws
+
+    async def _compare(self, edge: Span, head: int) -> None:
+        """Rewind if the newest block that both we and the node have is another one there.
+
+        A head below ours with the hash that we know is a node that lags, or a chain to grow again.
+        """
+        number = min(head, edge.upper)
+        known = (await self._hashes(number, number)).get(number)
+        if known is not None and await self._dropped(number, known):
+            await self._rewind(edge, number)
+
+    async def _rewind(self, edge: Span, newest: int) -> None:
+        """Take back what the chain dropped. Raises `DeepReorg`."""
+        ancestor = await self._ancestor(edge, newest)
+        logger.warning("the chain dropped blocks {} to {}", ancestor + 1, edge.upper)
         async with self.inbox.transaction() as session:
-            await finality.retract(session, self.source, above=number)
-            await session.execute(
-                text("DELETE FROM blocks WHERE source_id = :source AND number > :number"),
-                {"source": self.source.id, "number": number},
-            )
-            await inbox.extend(session, edge, upper=number, upper_tx=None)
+            await finality.retract(session, self.source, above=ancestor)
+            await _forget(session, self.source.id, above=ancestor)
+            await inbox.extend(session, edge, upper=ancestor, upper_tx=None)
             await inbox.frontier(session, self.source.id, upward=True)
-            rewound = await inbox.top(session, self.source.id)
-        if rewound is None:
-            raise RuntimeError("a source has a newest span")
-        return rewound
 
-    async def _holds(self, number: int, known: str) -> bool:
+    async def _ancestor(self, edge: Span, newest: int) -> int:
+        """The newest height at which the chain and we agree."""
+        hashes = await self._hashes(edge.lower, newest)
+        number = newest
+        while number in hashes:
+            if not await self._dropped(number, hashes[number]):
+                return number
+            number -= 1
+        if number <= self.start - 1:
+            return number
+        raise DeepReorg(
+            f"the chain dropped block {number + 1} and more, deeper than the {WINDOW} blocks we"
+            " keep: check the node; `fairhouse doctor` says how to read the source again"
+        )
+
+    async def _dropped(self, number: int, known: str) -> bool:
         block = await self.rpc.block(number)
-        return block is not None and block.hash == known
+        if block is None:
+            raise RetryLater(f"the node does not have block {number}")
+        return block.hash != known
+
+    async def _hashes(self, lower: int, upper: int) -> dict[int, str]:
+        async with self.inbox.transaction() as session:
+            found = await session.execute(
+                text(
+                    "SELECT number, hash FROM blocks WHERE source_id = :source"
+                    " AND number BETWEEN :lower AND :upper"
+                ),
+                {"source": self.source.id, "lower": lower, "upper": upper},
+            )
+            return dict(found.tuples().all())
+
+    async def _save(self, session: AsyncSession, found: Found, *, fresh: bool) -> int:
+        return await inbox.save(session, self.source.id, self.source.network, found, fresh=fresh)
 
 
-def agree(raws: list[Raw], blocks: list[Block]) -> None:
+def linked(headers: Sequence[Header]) -> None:
+    """Raises `RetryLater` when the headers are not one chain."""
+    for parent, child in pairwise(headers):
+        if child.parent_hash != parent.hash:
+            raise RetryLater("the chain changed while its headers were read")
+
+
+def agree(raws: Sequence[Raw], headers: Sequence[Header]) -> None:
     """Raises `RetryLater` when a log is of another block than the header we keep."""
-    hashes = {block.number: block.hash for block in blocks}
+    hashes = {int(header.number, 16): header.hash for header in headers}
     for raw in raws:
         if raw.block_hash is not None and hashes.get(raw.position) != raw.block_hash:
             raise RetryLater(f"the logs of block {raw.position} are not of its header")
 
 
-async def remember(session: AsyncSession, source_id: int, blocks: list[Block]) -> None:
+def timed(raws: list[Raw], headers: Sequence[Header]) -> list[Raw]:
+    """The raws with their blocks' times, where the node did not give them along."""
+    if all(raw.time is not None for raw in raws):
+        return raws
+    times = {int(header.number, 16): header.time() for header in headers}
+    return [msgspec.structs.replace(raw, time=raw.time or times[raw.position]) for raw in raws]
+
+
+async def remember(session: AsyncSession, source_id: int, headers: Sequence[Header]) -> None:
     """Keep the newest hashes and drop those behind the window."""
-    if not blocks:
-        return
     await session.execute(
         text(
             "INSERT INTO blocks (source_id, number, hash, parent_hash) VALUES (:source, :number,"
@@ -203,10 +270,17 @@ async def remember(session: AsyncSession, source_id: int, blocks: list[Block]) -
         ),
         [
             {"source": source_id, "number": b.number, "hash": b.hash, "parent": b.parent_hash}
-            for b in blocks
+            for b in (header.block() for header in headers)
         ],
     )
     await session.execute(
         text("DELETE FROM blocks WHERE source_id = :source AND number < :number"),
-        {"source": source_id, "number": blocks[-1].number - WINDOW},
+        {"source": source_id, "number": int(headers[-1].number, 16) - WINDOW},
+    )
+
+
+async def _forget(session: AsyncSession, source_id: int, *, above: int) -> None:
+    await session.execute(
+        text("DELETE FROM blocks WHERE source_id = :source AND number > :above"),
+        {"source": source_id, "above": above},
     )

@@ -67,9 +67,7 @@ async def listen(settings: Settings, inbox: Inbox, planned: Planned) -> None:
         listener: EvmListener | SolanaListener
         if isinstance(rpc, evm_rpc.Rpc):
             queue = "interpretation"
-            listener = EvmListener(
-                followed, rpc, inbox, planned.means.start, depth, settings.evm_range
-            )
+            listener = EvmListener(followed, rpc, inbox, planned.means.start, settings.evm_range)
         else:
             queue = "chain"
             listener = SolanaListener(followed, rpc, inbox, planned.means.start, settings.page_size)

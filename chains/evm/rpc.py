@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import lru_cache
 
 import msgspec
+from Crypto.Hash import keccak
 
 from chains.chain import Block
 from chains.errors import RpcError, WrongChain
@@ -13,19 +16,35 @@ from chains.evm.logs import Log
 from chains.evm.ranges import RangeTooLarge, too_large
 from chains.http import Node, Refused, typed
 
-__all__ = ["RangeTooLarge", "Rpc", "RpcError", "agree"]
+__all__ = ["Header", "RangeTooLarge", "Rpc", "RpcError", "agree"]
 
 TOGETHER = 50  # headers in one batch
 
 
-class Header(msgspec.Struct, rename="camel"):
+class Header(msgspec.Struct, rename="camel", frozen=True):
     number: str
     hash: str
     parent_hash: str
     timestamp: str = "0x0"
+    logs_bloom: str = "0x"
 
     def block(self) -> Block:
         return Block(int(self.number, 16), self.hash, self.parent_hash)
+
+    def time(self) -> datetime:
+        return datetime.fromtimestamp(int(self.timestamp, 16), UTC)
+
+    def may_hold(self, address: str) -> bool:
+        """Whether the block's bloom filter says that the contract may have logged in it."""
+        bloom = int(self.logs_bloom, 16) if len(self.logs_bloom) > 2 else 0
+        return all(bloom >> bit & 1 for bit in bloom_bits(address))
+
+
+@lru_cache(maxsize=256)
+def bloom_bits(address: str) -> tuple[int, ...]:
+    """The three bits of 2048 that a log of this contract sets."""
+    hashed = keccak.new(digest_bits=256, data=bytes.fromhex(address[2:])).digest()
+    return tuple(int.from_bytes(hashed[at : at + 2], "big") & 2047 for at in (0, 2, 4))
 
 
 class Rpc:
@@ -66,28 +85,24 @@ class Rpc:
         header = await self._header(hex(number))
         return header.block() if header is not None else None
 
-    async def blocks(self, lower: int, upper: int) -> list[Block]:
-        """The headers of lower..upper. Raises `RpcError` when no node has them all."""
-        found: list[Block] = []
-        for at in range(lower, upper + 1, TOGETHER):
-            numbers = range(at, min(at + TOGETHER, upper + 1))
-            calls = [("eth_getBlockByNumber", [hex(n), False]) for n in numbers]
-            some: list[Block] = []
+    async def headers(self, numbers: Sequence[int]) -> list[Header]:
+        """The headers at these heights. Raises `RpcError` when no node has them all."""
+        found: list[Header] = []
+        for at in range(0, len(numbers), TOGETHER):
+            part = numbers[at : at + TOGETHER]
+            some: list[Header] = []
 
             def whole(
                 results: Sequence[msgspec.Raw],
-                numbers: range = numbers,
-                some: list[Block] = some,
+                part: Sequence[int] = part,
+                some: list[Header] = some,
             ) -> None:
-                some[:] = [block_of(raw, n) for raw, n in zip(results, numbers, strict=True)]
+                some[:] = [believed(raw, n) for raw, n in zip(results, part, strict=True)]
 
+            calls = [("eth_getBlockByNumber", [hex(n), False]) for n in part]
             await self.node.ask_together(calls, check=whole)
             found += some
         return found
-
-    async def time(self, number: int) -> int | None:
-        header = await self._header(hex(number))
-        return int(header.timestamp, 16) if header is not None else None
 
     async def logs(self, address: str, lower: int, upper: int) -> list[Log]:
         """The contract's logs in lower..upper, both included. Raises `RangeTooLarge`.
@@ -117,14 +132,13 @@ class Rpc:
         return await self.node.ask("eth_getBlockByNumber", [number, False], Header | None)  # type: ignore[arg-type]
 
 
-def block_of(raw: msgspec.Raw, number: int) -> Block:
+def believed(raw: msgspec.Raw, number: int) -> Header:
     header: Header | None = typed(raw, Header | None)  # type: ignore[arg-type]
     if header is None:
         raise RpcError(f"the node does not have block {number} yet")
-    block = header.block()
-    if block.number != number:
-        raise RpcError(f"asked for block {number}, got block {block.number}")
-    return block
+    if int(header.number, 16) != number:
+        raise RpcError(f"asked for block {number}, got block {int(header.number, 16)}")
+    return header
 
 
 def agree(expected: str, found: str, name: str) -> None:

@@ -8,7 +8,7 @@ from importlib import import_module
 from settings import Settings
 
 QUEUES = ("chain", "interpretation", "stats")
-LOOPS = {"indexer": "indexer.main", "relay": "workers.relay"}
+LOOPS = {"feed": "api.feed.server", "indexer": "indexer.main", "relay": "workers.relay"}
 
 
 async def loop(process: str, settings: Settings) -> None:

@@ -1,0 +1,1 @@
+"""People come in: HTTP and the live feed."""

@@ -1,0 +1,1 @@
+"""The live feed: a websocket server of its own, fed by Redis Streams."""

@@ -1,0 +1,162 @@
+"""The hub: one reader of all streams, and the connections that listen to them.
+
+A message is encoded once, by the relay, and its text is shared by every connection. What a slow
+connection has not taken is bounded in bytes; beyond that it is closed, and nobody waits for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+from loguru import logger
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from api.feed.protocol import CHANNELS, Filters, Place, Subscribe, encode
+
+MOST_WAITING = 1 << 20  # bytes
+MOST_REPLAYED = 1_000
+BLOCK_MS = 1_000
+READ = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message as the stream holds it."""
+
+    channel: str
+    seq: int
+    epoch: str
+    text: str
+    casino: str
+    game: str
+    player: str
+
+
+@dataclass(eq=False)
+class Listener:
+    """One connection: what it wants, and what it has not taken yet."""
+
+    wants: dict[str, Filters] = field(default_factory=dict)
+    waiting: deque[str] = field(default_factory=deque)
+    size: int = 0
+    overflowed: bool = False
+    ready: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def put(self, text: str) -> None:
+        self.size += len(text)
+        self.overflowed = self.overflowed or self.size > MOST_WAITING
+        self.waiting.append(text)
+        self.ready.set()
+
+    async def take(self) -> list[str]:
+        """Everything that waits, once something does."""
+        await self.ready.wait()
+        self.ready.clear()
+        taken = list(self.waiting)
+        self.waiting.clear()
+        self.size = 0
+        return taken
+
+
+class Hub:
+    """All listeners of this process, and where reading came to in each stream."""
+
+    def __init__(self, redis: Redis) -> None:
+        self.listeners: set[Listener] = set()
+        self._redis = redis
+        self._last: dict[str, str] = {}
+        self._epochs: dict[str, str] = {}
+
+    async def run(self) -> None:
+        """Read until cancelled; an unreachable Redis is waited for."""
+        while True:
+            try:
+                await self._begin()
+                while True:
+                    await self._read()
+            except (RedisError, OSError) as error:
+                logger.warning("the feed waits for Redis: {}", error)
+                await asyncio.sleep(1)
+
+    async def subscribe(self, listener: Listener, wanted: Subscribe) -> None:
+        """Begin to listen: a channel is answered first, then what was missed, then what comes."""
+        for channel in wanted.channels:
+            place = wanted.since.get(channel)
+            missed = await self._missed(channel, place) if place is not None else None
+            # Nothing awaits from here on: live messages follow the replayed ones without a hole
+            # and without a repeat, because the hub cannot move meanwhile.
+            answer: dict[str, Any] = {"channels": [channel], "seq": self._seq(channel)}
+            answer["epoch"] = self._epochs.get(channel, "")
+            if place is not None:
+                answer["recovered"] = missed is not None
+            listener.put(encode("subscribed", **answer))
+            for message in missed or ():
+                if wanted.filters.match(message.casino, message.game, message.player):
+                    listener.put(message.text)
+            listener.wants[channel] = wanted.filters
+
+    def _seq(self, channel: str) -> int:
+        return int(self._last.get(channel, "0-0").split("-")[0])
+
+    async def _begin(self) -> None:
+        """Start at the end of every stream that is not being read yet."""
+        for channel in CHANNELS:
+            newest: Any = await self._redis.xrevrange(f"feed:{channel}", count=1)
+            top = newest[0][0].decode() if newest else "0-0"
+            behind = int(self._last.get(channel, "0-0").split("-")[0])
+            if channel not in self._last or int(top.split("-")[0]) < behind:
+                self._last[channel] = top
+                if newest:
+                    self._epochs[channel] = newest[0][1][b"epoch"].decode()
+
+    async def _read(self) -> None:
+        streams: Any = {f"feed:{channel}": self._last[channel] for channel in CHANNELS}
+        answer: Any = await self._redis.xread(streams, count=READ, block=BLOCK_MS)
+        if not answer:
+            await self._begin()
+            return
+        for name, entries in answer.items() if isinstance(answer, dict) else answer:
+            channel = name.decode().removeprefix("feed:")
+            batches = entries[0] if isinstance(answer, dict) else entries
+            for id, fields in batches:
+                message = read(channel, id, fields)
+                self._last[channel] = id.decode()
+                self._epochs[channel] = message.epoch
+                self._deliver(message)
+
+    def _deliver(self, message: Message) -> None:
+        for listener in self.listeners:
+            filters = listener.wants.get(message.channel)
+            if filters and filters.match(message.casino, message.game, message.player):
+                listener.put(message.text)
+
+    async def _missed(self, channel: str, place: Place) -> list[Message] | None:
+        """All messages after a place up to where the hub is, or None when one is gone."""
+        until = self._seq(channel)
+        if place.epoch != self._epochs.get(channel) or place.seq > until:
+            return None
+        if until - place.seq > MOST_REPLAYED:
+            return None
+        found: Any = await self._redis.xrange(
+            f"feed:{channel}", min=f"{place.seq + 1}-0", max="+", count=2 * MOST_REPLAYED
+        )
+        upto = self._seq(channel)  # the hub may have moved while Redis answered
+        messages = [read(channel, id, fields) for id, fields in found]
+        missed = [message for message in messages if message.seq <= upto]
+        return missed if len(missed) == upto - place.seq else None
+
+
+def read(channel: str, id: bytes, fields: dict[bytes, bytes]) -> Message:
+    return Message(
+        channel,
+        int(id.split(b"-")[0]),
+        fields[b"epoch"].decode(),
+        fields[b"m"].decode(),
+        fields[b"casino"].decode(),
+        fields[b"game"].decode(),
+        fields[b"player"].decode(),
+    )

@@ -8,7 +8,11 @@ from importlib import import_module
 from settings import Settings
 
 QUEUES = ("chain", "interpretation", "stats")
-LOOPS = {"indexer": "indexer.main", "relay": "workers.relay"}
+LOOPS = {
+    "indexer": "indexer.main",
+    "relay": "workers.relay",
+    "keeper": "workers.keeper",
+}
 
 
 async def loop(process: str, settings: Settings) -> None:

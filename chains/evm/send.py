@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 from aiohttp import ClientError
-from eth_abi import decode
+from eth_abi.abi import decode
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
 from eth_typing import ChecksumAddress
@@ -50,6 +50,8 @@ class Program:
 
     def answer(self, verb: str, data: bytes) -> Any:
         """What a view returned: its only value, or a list of all."""
+        if not data:
+            raise SendRefused(f"there is no contract at {self.address}")
         values = decode(self._answers[verb], data)
         return values[0] if len(values) == 1 else list(values)
 

@@ -8,7 +8,12 @@ from importlib import import_module
 from settings import Settings
 
 QUEUES = ("chain", "interpretation", "stats")
-LOOPS = {"feed": "api.feed.server", "indexer": "indexer.main", "relay": "workers.relay"}
+LOOPS = {
+    "feed": "api.feed.server",
+    "indexer": "indexer.main",
+    "relay": "workers.relay",
+    "keeper": "workers.keeper",
+}
 
 
 async def loop(process: str, settings: Settings) -> None:

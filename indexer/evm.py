@@ -20,6 +20,7 @@ from chains.evm.decode import candidates
 from chains.evm.rpc import Header, RangeTooLarge, Rpc
 from indexer import inbox
 from indexer.inbox import Found, Inbox, Span
+from indexer.source import Polled
 from indexer.stride import Stride
 
 WINDOW = 256  # blocks whose hashes are kept; a deeper reorg stops the source
@@ -40,12 +41,20 @@ class EvmListener:
     start: int
     range: int
     stride: Stride = field(init=False)
+    _head: int = -1
 
     def __post_init__(self) -> None:
         self.stride = Stride.of(self.range)
 
-    async def poll(self, head: int, *, again: bool = True) -> list[int]:
-        """Carry everything up to `head` that is near; ids of pages to interpret."""
+    async def poll(self) -> Polled:
+        """Carry everything up to the node's head; the pages are already stored."""
+        head = await self.rpc.head()
+        before = self._head
+        pages = await self._carry(head)
+        self._head = head
+        return Polled(head, pages, head != before)
+
+    async def _carry(self, head: int, *, again: bool = True) -> list[int]:
         edge, known = await self._edge(head)
         if head - edge.upper > WINDOW:
             return await self._leap(edge, head)
@@ -59,7 +68,7 @@ class EvmListener:
         linked(headers)
         if known is not None and headers[0].parent_hash != known:
             await self._rewind(edge, edge.upper)
-            return await self.poll(head, again=False) if again else []
+            return await self._carry(head, again=False) if again else []
         raws = await self._complete(headers, raws)
         agree(raws, headers)
         raws = timed(raws, headers)

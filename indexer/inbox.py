@@ -8,7 +8,9 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import psycopg
 from sqlalchemy import text
+from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from casino import raws, rows
@@ -16,10 +18,17 @@ from chains.chain import Raw
 from db.session import driver
 
 LEADER = 7_302_114_002  # any number that nothing else locks
+# A leader whose machine is gone without a word must lose its lock within five seconds.
+KEEPALIVES = """
+SELECT set_config('tcp_keepalives_idle', '2', false), set_config('tcp_keepalives_interval', '1',
+false), set_config('tcp_keepalives_count', '2', false), set_config('tcp_user_timeout', '4000',
+false), set_config('idle_in_transaction_session_timeout', '10s', false)
+"""
+LOST = (psycopg.OperationalError, psycopg.InterfaceError)
 
 
 class NotLeader(Exception):
-    """Another indexer moved a cursor that this one held: it leads now."""
+    """The lead is lost: with its connection, or to another indexer that moved a cursor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +64,7 @@ class Inbox:
     async def lead(self) -> bool:
         """Try to become leader; the lock goes with the connection."""
         async with self.transaction() as session:
+            await session.execute(text(KEEPALIVES))
             locked = await session.execute(
                 text("SELECT pg_try_advisory_lock(:key)"), {"key": LEADER}
             )
@@ -62,11 +72,22 @@ class Inbox:
 
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:
-        """One transaction at a time on the leader's connection."""
-        async with self._turn, AsyncSession(self._connection, expire_on_commit=False) as session:
-            async with session.begin():
-                yield session
-            await self._connection.commit()
+        """One transaction at a time on the leader's connection. Raises `NotLeader` once it is gone.
+
+        A lost connection would be made again by itself, without the lock, and must not.
+        """
+        async with self._turn:
+            if self._connection.closed or self._connection.invalidated:
+                raise NotLeader("the connection is gone, and the lock with it")
+            try:
+                async with AsyncSession(self._connection, expire_on_commit=False) as session:
+                    async with session.begin():
+                        yield session
+                    await self._connection.commit()
+            except (OperationalError, InterfaceError, *LOST) as error:
+                if not self._connection.closed:
+                    await self._connection.invalidate()
+                raise NotLeader(f"the database is gone: {error}") from error
 
 
 async def top(session: AsyncSession, source_id: int) -> Span | None:
@@ -74,7 +95,7 @@ async def top(session: AsyncSession, source_id: int) -> Span | None:
     found = await session.execute(
         text(
             "SELECT id, lower, lower_tx, upper, upper_tx, reached, reached_tx FROM spans"
-            " WHERE source_id = :source ORDER BY upper DESC, id DESC LIMIT 1"
+            " WHERE source_id = :source AND NOT backfill ORDER BY upper DESC, id DESC LIMIT 1"
         ),
         {"source": source_id},
     )

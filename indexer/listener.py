@@ -7,114 +7,123 @@ import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from loguru import logger
 from sqlalchemy import text
-from sqlalchemy.exc import SQLAlchemyError
 
-from casino.sources import Followed
 from chains.errors import ChainError
 from indexer.inbox import Inbox, NotLeader
-from indexer.source import Rpc
+from indexer.source import Listener, Polled, Rpc
 
 T = TypeVar("T")
 LONGEST_PAUSE_S = 15.0
-
-
-class Listener(Protocol):
-    """What the loop asks of a chain."""
-
-    source: Followed
-
-    async def poll(self, head: int) -> list[int]: ...
-    async def backfill(self) -> list[int] | None: ...
-    async def finalize(self, finalized: int) -> int: ...
+# A node may call before its own answers show what it called about.
+ECHOES_S = (0.05, 0.2)
 
 
 @dataclass
 class Loop:
-    """One source's tasks; a failure is noted there, tried again, and holds up no other."""
+    """One source's tasks; a failure is noted at the source, tried again, and holds up no other."""
 
     listener: Listener
     rpc: Rpc
     inbox: Inbox
-    send: Callable[[Sequence[int]], None]
+    send: Callable[[Sequence[int]], Awaitable[None]]
     poll_s: float
     depth: int
     woken: asyncio.Event = field(default_factory=asyncio.Event)
-    _failures: int = 0
+    _failures: dict[str, int] = field(default_factory=dict)
+    _errors: dict[str, str] = field(default_factory=dict)
 
     async def run(self) -> None:
         """Follow until cancelled. Raises `NotLeader` when another indexer leads."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._follow())
-            tasks.create_task(self._work_off())
-            tasks.create_task(self._finalize())
+        with logger.contextualize(source=self.listener.source.program):
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._follow())
+                tasks.create_task(self._work_off())
+                tasks.create_task(self._finalize())
 
     async def _follow(self) -> None:
+        echoes: list[float] = []
         while True:
-            await self._tried(self._poll)
-            await self._rest(self.poll_s)
+            found = await self._tried("polling", self._poll)
+            if found is not None and found.moved:
+                echoes = []
+            if await self._rest(echoes.pop(0) if echoes else self.poll_s):
+                echoes = list(ECHOES_S)
 
-    async def _poll(self) -> None:
-        head = await self.rpc.head()
-        pages = await self.listener.poll(head)
-        await self._note("head = :value, polled_at = now(), error = NULL", value=head)
-        if pages:
-            self.send(pages)
+    async def _poll(self) -> Polled:
+        found = await self.listener.poll()
+        await self.send(found.pages)
+        await self._note("head = :value, polled_at = now()", value=found.head)
+        return found
 
     async def _work_off(self) -> None:
         worked = 0
         while True:
-            pages = await self._tried(self.listener.backfill)
+            pages = await self._tried("history", self.listener.backfill)
             if pages is None:
-                if worked:
+                if worked and "history" not in self._errors:
                     logger.info("history is complete: {} pages", worked)
-                worked = 0
+                    worked = 0
                 await asyncio.sleep(self.poll_s)
                 continue
             worked += len(pages)
-            if pages:
-                self.send(pages)
+            await self.send(pages)
 
     async def _finalize(self) -> None:
         before = -1
         while True:
-            finalized = await self._tried(partial(self.rpc.finalized, self.depth))
+            finalized = await self._tried("finality", partial(self.rpc.finalized, self.depth))
             if finalized is not None and finalized > before:
-                await self._tried(partial(self.listener.finalize, finalized))
-                await self._note("finalized = :value", value=finalized)
-                before = finalized
+                work = partial(self.listener.finalize, finalized)
+                if await self._tried("finality", work) is not None:
+                    await self._note("finalized = :value", value=finalized)
+                    before = finalized
             await asyncio.sleep(self.poll_s)
 
-    async def _tried(self, work: Callable[[], Awaitable[T]]) -> T | None:
+    async def _tried(self, what: str, work: Callable[[], Awaitable[T]]) -> T | None:
         """The result, or None after noting what went wrong and a pause that grows."""
         try:
             result = await work()
-        except (ChainError, SQLAlchemyError, OSError) as error:
-            self._failures += 1
-            pause = min(self.poll_s * 2 ** min(self._failures, 6), LONGEST_PAUSE_S)
-            logger.warning("{}; again in {:.1f} s", error, pause)
-            with contextlib.suppress(SQLAlchemyError, OSError):
-                await self._note("error = :value", value=str(error)[:500])
+        except NotLeader:
+            raise
+        except Exception as error:
+            if not isinstance(error, ChainError | OSError):
+                logger.opt(exception=True).error("{} failed in a way nobody thought of", what)
+            failures = self._failures[what] = self._failures.get(what, 0) + 1
+            pause = min(self.poll_s * 2 ** min(failures - 1, 6), LONGEST_PAUSE_S)
+            logger.warning("{}: {}; again in {:.1f} s", what, error, pause)
+            await self._wrong(what, f"{what}: {error}"[:500])
             await asyncio.sleep(pause)
-            if isinstance(error, SQLAlchemyError):
-                raise NotLeader("the database connection is gone, and the lock with it") from error
             return None
-        self._failures = 0
+        self._failures.pop(what, None)
+        await self._wrong(what, None)
         return result
 
-    async def _note(self, change: str, **values: object) -> None:
+    async def _wrong(self, what: str, error: str | None) -> None:
+        """Keep at the source what is wrong with it now; written only when it changes."""
+        if self._errors.get(what) == error:
+            return
+        if error is None:
+            del self._errors[what]
+        else:
+            self._errors[what] = error
+        await self._note("error = :value", value="; ".join(self._errors.values()) or None)
+
+    async def _note(self, change: str, value: object) -> None:
         async with self.inbox.transaction() as session:
             await session.execute(
                 text(f"UPDATE sources SET {change} WHERE id = :id"),
-                {"id": self.listener.source.id, **values},
+                {"id": self.listener.source.id, "value": value},
             )
 
-    async def _rest(self, seconds: float) -> None:
-        """Until the next poll is due, or the chain's websocket says that something happened."""
+    async def _rest(self, seconds: float) -> bool:
+        """Until the next poll is due, or (True) the websocket says that something happened."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self.woken.wait()
+        called = self.woken.is_set()
         self.woken.clear()
+        return called

@@ -3,47 +3,58 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Sequence
+from functools import partial
 
+import psycopg
 from loguru import logger
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 import queues
 from chains.errors import RpcError
-from chains.evm import rpc as evm_rpc
+from chains.evm.rpc import Rpc as EvmRpc
 from db.session import engine
 from indexer import source
 from indexer.evm import EvmListener
 from indexer.inbox import Inbox, NotLeader
 from indexer.listener import Loop
 from indexer.solana import SolanaListener
-from indexer.source import Planned
+from indexer.source import AnyRpc, Listener, Planned
 from indexer.sweeper import sweep
 from indexer.wake import wake
 from settings import Settings
 
 STANDBY_S = 1.0
+AGAIN_S = 1.0
 
 
 async def run(settings: Settings) -> None:
     """Follow all sources until cancelled. Raises `ChainError` on a mistake in the settings."""
     planned = source.plan(settings)
     queues.setup(settings)
+    rpcs = source.rpcs(settings, planned)
     made = engine(settings.database_url, pool_size=1)
     try:
+        await source.check(made, planned, rpcs)
         while True:
             try:
-                await lead(settings, made, planned)
-            except* (NotLeader, SQLAlchemyError, OSError) as group:
-                logger.warning("standing by: {}", group.exceptions[0])
+                await lead(settings, made, planned, rpcs)
+            except* (NotLeader, SQLAlchemyError, psycopg.Error, OSError) as group:
+                logger.warning("standing by: {}", first(group))
             await asyncio.sleep(STANDBY_S)
     finally:
         await made.dispose()
+        for rpc in rpcs.values():
+            await rpc.close()
 
 
-async def lead(settings: Settings, made: AsyncEngine, planned: Sequence[Planned]) -> None:
+async def lead(
+    settings: Settings,
+    made: AsyncEngine,
+    planned: Sequence[Planned],
+    rpcs: dict[str, AnyRpc],
+) -> None:
     """Listen for as long as this connection holds the lock; returns when somebody else has it."""
     async with made.connect() as connection:
         inbox = Inbox(connection)
@@ -51,47 +62,52 @@ async def lead(settings: Settings, made: AsyncEngine, planned: Sequence[Planned]
             return
         logger.info("leading {} sources", len(planned))
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(sweep(inbox))
+            tasks.create_task(sweep(inbox, settings))
             for one in planned:
-                tasks.create_task(listen(settings, inbox, one))
+                tasks.create_task(listen(settings, inbox, one, rpcs[one.network.name]))
 
 
-async def listen(settings: Settings, inbox: Inbox, planned: Planned) -> None:
+async def listen(settings: Settings, inbox: Inbox, planned: Planned, rpc: AnyRpc) -> None:
     """One source, from asking which chain its node serves to following it."""
-    rpc = source.rpc_of(settings, planned)
-    try:
-        found = await _first_answer(rpc)
-        async with inbox.transaction() as session:
-            followed = await source.register(session, planned, found)
-        depth = settings.confirmations.get(planned.network.name, planned.network.confirmations)
-        listener: EvmListener | SolanaListener
-        if isinstance(rpc, evm_rpc.Rpc):
-            queue = "interpretation"
-            listener = EvmListener(followed, rpc, inbox, planned.means.start, settings.evm_range)
-        else:
-            queue = "chain"
-            listener = SolanaListener(followed, rpc, inbox, planned.means.start, settings.page_size)
+    network = await _first_answer(rpc)
+    async with inbox.transaction() as session:
+        followed = await source.register(session, planned, network)
+    start = planned.means.start
+    listener: Listener
+    if isinstance(rpc, EvmRpc):
+        queue = "interpretation"
+        listener = EvmListener(followed, rpc, inbox, start, settings.evm_range)
+    else:
+        queue = "chain"
+        listener = SolanaListener(followed, rpc, inbox, start, settings.page_size)
+    depth = settings.confirmations.get(planned.network.name, planned.network.confirmations)
+    loop = Loop(listener, rpc, inbox, partial(send, queue), settings.poll_ms / 1000, depth)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(loop.run())
+        if planned.ws_url:
+            chain = planned.network.chain
+            tasks.create_task(wake(planned.ws_url, chain, followed.address, loop.woken))
 
-        def send(pages: Sequence[int]) -> None:
-            for page in pages:
-                queues.send(queue, page)
 
-        loop = Loop(listener, rpc, inbox, send, settings.poll_ms / 1000, depth)
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(loop.run())
-            if planned.ws_url:
-                chain = planned.network.chain
-                tasks.create_task(wake(planned.ws_url, chain, followed.address, loop.woken))
-    finally:
-        await rpc.close()
+async def send(queue: str, pages: Sequence[int]) -> None:
+    """Send pages from a thread: a Redis that does not answer must not hold up the loop."""
+    if pages:
+        await asyncio.to_thread(queues.send_all, queue, pages)
 
 
 async def _first_answer(rpc: source.Rpc) -> str:
     """Which chain a node serves; a node that does not answer yet is asked again."""
     while True:
-        with contextlib.suppress(OSError):
-            try:
-                return await rpc.network()
-            except RpcError as error:
-                logger.warning("{}", error)
-        await asyncio.sleep(1)
+        try:
+            return await rpc.network()
+        except RpcError as error:
+            logger.warning("{}", error)
+        await asyncio.sleep(AGAIN_S)
+
+
+def first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The first plain error of nested groups."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from loguru import logger
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from casino import finality
 from casino.sources import Followed
+from chains.solana.finality import Missing
 from chains.solana.rpc import PAGE, STATUSES, Rpc, Signature
 from indexer import inbox
 from indexer.inbox import Found, Inbox, Span
+from indexer.source import Polled
 
 
 @dataclass
@@ -23,12 +27,15 @@ class SolanaListener:
     inbox: Inbox
     start: int
     size: int
-    upward: bool = False
-    _seen: dict[str, None] = field(default_factory=dict)
-    _missing: set[str] = field(default_factory=set)
+    _seen: dict[tuple[str, int], None] = field(default_factory=dict)
+    _missing: Missing = field(default_factory=Missing)
 
-    async def poll(self, head: int) -> list[int]:
-        """Carry what is newer than the cursor; ids of pages to store."""
+    async def poll(self) -> Polled:
+        """Carry what is newer than the cursor, and see how far the chain is."""
+        head, pages = await asyncio.gather(self.rpc.head(), self._carry())
+        return Polled(head, pages, bool(pages))
+
+    async def _carry(self) -> list[int]:
         async with self.inbox.transaction() as session:
             edge = await inbox.top(session, self.source.id)
         floor = edge.upper if edge is not None else self.start
@@ -36,11 +43,13 @@ class SolanaListener:
             self.source.address, before=None, until=edge.upper_tx if edge else None, floor=floor
         )
         newer = within(found, floor)
+        if edge is not None and not self._brings(edge, newer):
+            return []
         async with self.inbox.transaction() as session:
             if edge is None:
-                await self._begin(session, newer, head)
-            elif newer:
-                await self._extend(session, edge, newer, whole=len(newer) < PAGE)
+                await self._begin(session, newer)
+            else:
+                await self._extend(session, edge, newer)
             # The first look at a source is history, and so is what comes after a long silence.
             fresh = edge is not None and len(newer) < PAGE
             pages = await self._save(session, newer, fresh=fresh)
@@ -55,10 +64,11 @@ class SolanaListener:
         if span is None:
             return None
         found = await self.rpc.signatures(
-            self.source.address, before=span.reached_tx, until=span.lower_tx
+            self.source.address, before=span.reached_tx, until=span.lower_tx, floor=span.upper
         )
         older = within(found, span.lower)
-        closed = len(older) < PAGE
+        # A short page is no end, only an empty one is: some nodes give fewer than asked for.
+        closed = not found or len(older) < len(found)
         async with self.inbox.transaction() as session:
             last = older[-1] if older else None
             await inbox.advance(
@@ -77,22 +87,25 @@ class SolanaListener:
             txs = await finality.pending(session, self.source, upto=finalized, limit=STATUSES)
         if not txs:
             return 0
-        statuses = await self.rpc.statuses(txs)
-        final, gone = [], []
-        for tx, status in zip(txs, statuses, strict=True):
-            if status is None and tx not in self._missing:
-                self._missing.add(tx)
-            elif status is None or status.err is not None:
-                gone.append(tx)
-            elif status.confirmation_status == "finalized":
-                final.append(tx)
-        self._missing.difference_update(final, gone)
+        found = self._missing.verdicts(txs, await self.rpc.statuses(txs))
         async with self.inbox.transaction() as session:
-            if gone:
-                await finality.retract(session, self.source, txs=gone)
-            return await finality.promote(session, self.source, txs=final) if final else 0
+            if found.fallen:
+                logger.warning("{} transactions fell, {} first", len(found.fallen), found.fallen[0])
+                await finality.retract(session, self.source, txs=found.fallen)
+            if not found.final:
+                return 0
+            return await finality.promote(session, self.source, txs=found.final)
 
-    async def _begin(self, session: AsyncSession, newer: Sequence[Signature], head: int) -> None:
+    def _brings(self, edge: Span, newer: Sequence[Signature]) -> bool:
+        """Whether there is anything to write: a signature not seen, or a cursor that moves."""
+        cursor = cursor_of(newer)
+        moves = cursor is not None and (cursor.slot, cursor.signature) != (
+            edge.upper,
+            edge.upper_tx,
+        )
+        return moves or any((one.signature, one.slot) not in self._seen for one in newer)
+
+    async def _begin(self, session: AsyncSession, newer: Sequence[Signature]) -> None:
         """The first look: one closed stretch, or an open one below when history goes on."""
         cursor = cursor_of(newer)
         upper = cursor.slot if cursor else max(self.start, 0)
@@ -107,13 +120,12 @@ class SolanaListener:
         if len(newer) >= PAGE:
             await self._open_below(session, self.start, None, newer)
 
-    async def _extend(
-        self, session: AsyncSession, edge: Span, newer: Sequence[Signature], *, whole: bool
-    ) -> None:
+    async def _extend(self, session: AsyncSession, edge: Span, newer: Sequence[Signature]) -> None:
+        """Move the cursor; what lies between it and a page that was cut becomes a span."""
         cursor = cursor_of(newer)
         if cursor is not None and cursor.slot >= edge.upper:
             await inbox.extend(session, edge, upper=cursor.slot, upper_tx=cursor.signature)
-        if not whole:
+        if len(newer) >= PAGE:
             await self._open_below(session, edge.upper, edge.upper_tx, newer)
 
     async def _open_below(
@@ -138,7 +150,7 @@ class SolanaListener:
         oldest_first = [
             one
             for one in reversed(newest_first)
-            if one.err is None and one.signature not in self._seen
+            if one.err is None and (one.signature, one.slot) not in self._seen
         ]
         pages = []
         for at in range(0, len(oldest_first), self.size):
@@ -151,7 +163,7 @@ class SolanaListener:
 
     def _note(self, signatures: Sequence[Signature]) -> None:
         for one in signatures:
-            self._seen[one.signature] = None
+            self._seen[one.signature, one.slot] = None
         while len(self._seen) > 4 * PAGE:
             del self._seen[next(iter(self._seen))]
 

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from loguru import logger
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from casino.sources import Followed, followed
 from chains import manifest, networks
-from chains.errors import WrongChain
+from chains.errors import RpcError, WrongChain
 from chains.evm import rpc as evm_rpc
+from chains.evm.rpc import Rpc as EvmRpc
 from chains.manifest import Manifest
 from chains.networks import Network
-from chains.solana import rpc as solana_rpc
+from chains.solana.rpc import Rpc as SolanaRpc
 from settings import Settings, SourceSetting
+
+AnyRpc = EvmRpc | SolanaRpc
+ANSWER_S = 5.0
 
 
 class Rpc(Protocol):
@@ -25,6 +33,25 @@ class Rpc(Protocol):
     async def head(self) -> int: ...
     async def finalized(self, depth: int) -> int: ...
     async def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Polled:
+    """What a poll brought: the node's head, pages to send, and whether our edge moved."""
+
+    head: int
+    pages: list[int]
+    moved: bool
+
+
+class Listener(Protocol):
+    """What the loop asks of a chain."""
+
+    source: Followed
+
+    async def poll(self) -> Polled: ...
+    async def backfill(self) -> list[int] | None: ...
+    async def finalize(self, finalized: int) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +84,42 @@ def _planned(settings: Settings, wanted: SourceSetting) -> Planned:
     return Planned(means, network, urls, settings.ws.get(network.name))
 
 
-def rpc_of(settings: Settings, planned: Planned) -> evm_rpc.Rpc | solana_rpc.Rpc:
-    made = evm_rpc.Rpc if planned.network.chain == "evm" else solana_rpc.Rpc
-    return made(planned.urls, rate=settings.rpc_rate, concurrency=settings.rpc_concurrency)
+def rpcs(settings: Settings, planned: Sequence[Planned]) -> dict[str, AnyRpc]:
+    """One room to ask in for each network: its sources share the providers' budgets."""
+    made: dict[str, AnyRpc] = {}
+    for one in planned:
+        room: type[AnyRpc] = EvmRpc if one.network.chain == "evm" else SolanaRpc
+        if one.network.name not in made:
+            rate, concurrency = settings.rpc_rate, settings.rpc_concurrency
+            made[one.network.name] = room(one.urls, rate=rate, concurrency=concurrency)
+    return made
+
+
+async def check(made: AsyncEngine, planned: Sequence[Planned], rpcs: dict[str, AnyRpc]) -> None:
+    """Before anything is written: every node that answers serves the chain it should.
+
+    Raises `WrongChain`. Nodes and databases that do not answer are checked when they do.
+    """
+    pinned = await _pinned(made)
+    for network in {one.network.name: one.network for one in planned}.values():
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                found = await rpcs[network.name].network()
+        except (RpcError, TimeoutError) as error:
+            logger.warning("{} does not answer yet: {}", network.name, error)
+            continue
+        for expected in (network.caip2, pinned.get(network.name)):
+            evm_rpc.agree(expected or found, found, network.name)
+
+
+async def _pinned(made: AsyncEngine) -> dict[str, str]:
+    try:
+        async with made.connect() as connection:
+            found = await connection.execute(text("SELECT name, network FROM networks"))
+            return dict(found.tuples().all())
+    except (SQLAlchemyError, OSError) as error:
+        logger.warning("the database does not answer yet: {}", error)
+        return {}
 
 
 PIN = """

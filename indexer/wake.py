@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from typing import Any
 
 import orjson
 from loguru import logger
 from websockets.asyncio.client import connect
-from websockets.exceptions import WebSocketException
+from websockets.exceptions import InvalidURI, WebSocketException
+
+FIRST_S, LONGEST_S = 0.5, 15.0
 
 
 def subscription(chain: str, address: str) -> dict[str, Any]:
@@ -21,13 +24,20 @@ def subscription(chain: str, address: str) -> dict[str, Any]:
 
 async def wake(url: str, chain: str, address: str, woken: asyncio.Event) -> None:
     """Set `woken` at every notice, until cancelled; a lost connection is made again."""
+    pause = FIRST_S
     while True:
         try:
+            # Pings find a connection that died silently; their answers are not needed for more.
             async with connect(url, open_timeout=5, ping_interval=10, max_size=2**24) as socket:
-                await socket.send(orjson.dumps(subscription(chain, address)))
+                await socket.send(orjson.dumps(subscription(chain, address)).decode())
                 woken.set()  # what happened while there was no connection
                 async for _ in socket:
                     woken.set()
+                    pause = FIRST_S
+        except InvalidURI as error:
+            logger.error("no wake-up calls, only polling: {}", error)
+            return
         except (OSError, WebSocketException, TimeoutError) as error:
             logger.debug("no wake-up calls from {}: {}", url, error)
-        await asyncio.sleep(1)
+        await asyncio.sleep(pause * random.uniform(0.8, 1.2))
+        pause = min(pause * 2, LONGEST_S)

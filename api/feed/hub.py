@@ -67,6 +67,7 @@ class Hub:
 
     def __init__(self, redis: Redis) -> None:
         self.listeners: set[Listener] = set()
+        self.ready = asyncio.Event()
         self._redis = redis
         self._last: dict[str, str] = {}
         self._epochs: dict[str, str] = {}
@@ -76,6 +77,7 @@ class Hub:
         while True:
             try:
                 await self._begin()
+                self.ready.set()
                 while True:
                     await self._read()
             except (RedisError, OSError) as error:

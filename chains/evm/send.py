@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import Any
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal
 
+from aiohttp import ClientError
+from eth_abi.abi import decode
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
 from eth_typing import ChecksumAddress
@@ -13,9 +16,10 @@ from web3 import AsyncHTTPProvider, AsyncWeb3
 from web3.exceptions import ContractLogicError, TimeExhausted, Web3RPCError
 from web3.types import TxParams
 
-from chains.errors import ChainError
+from chains.errors import ChainError, RpcError
 
 POLL_S = 0.1
+FEES_S = 1.0  # how long a base fee may be used: it moves by an eighth per block at most
 HEADROOM = 1.25  # over the estimate of gas: a bet may cross into the next batch of seeds
 
 
@@ -33,11 +37,34 @@ class Program:
     def __init__(self, interface: Sequence[Any], address: str) -> None:
         self.address: ChecksumAddress = AsyncWeb3.to_checksum_address(address)
         self._contract = AsyncWeb3().eth.contract(self.address, abi=list(interface))
+        self._answers = {
+            part["name"]: [output["type"] for output in part["outputs"]]
+            for part in interface
+            if part["type"] == "function"
+        }
 
     def call(self, verb: str, args: Sequence[object], *, value: int = 0) -> TxParams:
         """What to send: address, data and value."""
         data = self._contract.encode_abi(verb, args=list(args))
         return {"to": self.address, "data": data, "value": value}  # type: ignore[typeddict-item]
+
+    def answer(self, verb: str, data: bytes) -> Any:
+        """What a view returned: its only value, or a list of all."""
+        if not data:
+            raise SendRefused(f"there is no contract at {self.address}")
+        values = decode(self._answers[verb], data)
+        return values[0] if len(values) == 1 else list(values)
+
+
+@contextlib.contextmanager
+def asking() -> Iterator[None]:
+    """Whatever goes wrong on the way to a node, in our words."""
+    try:
+        yield
+    except (ContractLogicError, Web3RPCError) as error:
+        raise SendRefused(str(error)) from error
+    except (ClientError, OSError, TimeoutError) as error:
+        raise RpcError(f"the node does not answer: {error}") from error
 
 
 class Sender:
@@ -49,6 +76,8 @@ class Sender:
         self._turn = asyncio.Lock()
         self._tx_nonce: int | None = None
         self._chain_id: int | None = None
+        self._fees: tuple[float, int, int] = (-FEES_S, 0, 0)
+        self._sent: dict[int, dict[str, Any]] = {}
 
     @property
     def address(self) -> str:
@@ -61,29 +90,57 @@ class Sender:
         await self._web3.provider.disconnect()
 
     async def send(self, call: TxParams) -> str:
-        """Sign and send; the hash. Raises `SendRefused` when the node or the contract says no."""
+        """Sign and send; the hash. Raises `SendRefused` when the node or the contract says no.
+
+        A call that names its gas is not tried out first.
+        """
         async with self._turn:
             try:
-                signed = await self._signed(call)
-                sent = await self._web3.eth.send_raw_transaction(signed)
-            except (ContractLogicError, Web3RPCError) as error:
-                self._tx_nonce = None  # the number was not used: ask again
-                raise SendRefused(str(error)) from error
+                with asking():
+                    filled = await self._filled(call)
+                    tx = await self._broadcast(filled)
             except BaseException:
-                self._tx_nonce = None
+                self._tx_nonce = None  # whether the number was used, the node knows
                 raise
-            if self._tx_nonce is not None:
-                self._tx_nonce += 1
-            return "0x" + sent.hex().removeprefix("0x")
+            self._tx_nonce = int(filled["nonce"]) + 1
+            self._sent[int(filled["nonce"])] = filled
+            return tx
+
+    async def renew(self) -> int:
+        """Send what still waits again, for a quarter more; how many that were."""
+        async with self._turn, contextlib.AsyncExitStack() as stack:
+            stack.enter_context(asking())
+            landed = await self._web3.eth.get_transaction_count(self.key.address, "latest")
+            self._sent = {n: filled for n, filled in self._sent.items() if n >= landed}
+            for filled in self._sent.values():
+                for fee in ("maxFeePerGas", "maxPriorityFeePerGas"):
+                    filled[fee] = filled[fee] * 5 // 4 + 1
+                with contextlib.suppress(Web3RPCError):  # it landed meanwhile
+                    await self._broadcast(filled)
+            self._tx_nonce = None
+            return len(self._sent)
+
+    async def read(
+        self,
+        program: Program,
+        verb: str,
+        args: Sequence[object] = (),
+        *,
+        at: Literal["latest", "finalized"] = "latest",
+    ) -> Any:
+        """What a view of the contract answers."""
+        with asking():
+            return program.answer(verb, await self._web3.eth.call(program.call(verb, args), at))
 
     async def confirm(self, tx: str, *, timeout_s: float = 60.0) -> int:
         """The height of a tx once it is in a block. Raises `SendRefused` or `SendLost`."""
         try:
-            receipt = await self._web3.eth.wait_for_transaction_receipt(
-                tx,  # type: ignore[arg-type]
-                timeout_s,
-                POLL_S,
-            )
+            with asking():
+                receipt = await self._web3.eth.wait_for_transaction_receipt(
+                    tx,  # type: ignore[arg-type]
+                    timeout_s,
+                    POLL_S,
+                )
         except TimeExhausted as error:
             raise SendLost(f"{tx} did not land within {timeout_s:.0f} s") from error
         if receipt["status"] != 1:
@@ -99,17 +156,20 @@ class Sender:
         receipt = await self._web3.eth.get_transaction_receipt(tx)  # type: ignore[arg-type]
         return str(receipt["contractAddress"]).lower()
 
-    async def _signed(self, call: TxParams) -> bytes:
+    async def _filled(self, call: TxParams) -> dict[str, Any]:
+        """The call with number, gas and fees."""
         eth = self._web3.eth
         if self._chain_id is None:
             self._chain_id = await eth.chain_id
         if self._tx_nonce is None:
             self._tx_nonce = await eth.get_transaction_count(self.key.address, "pending")
-        sender: TxParams = {**call, "from": self.key.address}
-        gas = int(await eth.estimate_gas(sender) * HEADROOM)
-        tip = await eth.max_priority_fee
-        base = (await eth.get_block("latest"))["baseFeePerGas"]
-        filled: dict[str, Any] = {
+            self._sent = {n: filled for n, filled in self._sent.items() if n < self._tx_nonce}
+        gas = call.get("gas")
+        if gas is None:
+            sender: TxParams = {**call, "from": self.key.address}
+            gas = int(await eth.estimate_gas(sender) * HEADROOM)
+        base, tip = await self._fee()
+        return {
             **call,
             "nonce": self._tx_nonce,
             "chainId": self._chain_id,
@@ -118,4 +178,18 @@ class Sender:
             "maxFeePerGas": base * 2 + tip,
             "type": 2,
         }
-        return bytes(self.key.sign_transaction(filled).raw_transaction)
+
+    async def _fee(self) -> tuple[int, int]:
+        """Base fee and tip, asked for at most once a second."""
+        at, base, tip = self._fees
+        now = asyncio.get_running_loop().time()
+        if now - at >= FEES_S:
+            tip = await self._web3.eth.max_priority_fee
+            base = (await self._web3.eth.get_block("latest"))["baseFeePerGas"]
+            self._fees = (now, base, tip)
+        return base, tip
+
+    async def _broadcast(self, filled: dict[str, Any]) -> str:
+        signed = self.key.sign_transaction(filled)
+        sent = await self._web3.eth.send_raw_transaction(signed.raw_transaction)
+        return "0x" + sent.hex().removeprefix("0x")

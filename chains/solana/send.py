@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import struct
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal
 
 from solana.exceptions import SolanaRpcException
 from solana.rpc.async_api import AsyncClient
-from solana.rpc.commitment import Confirmed
+from solana.rpc.commitment import Commitment, Confirmed
 from solana.rpc.core import RPCException
 from solana.rpc.models import TxOpts
+from solders.hash import Hash
 from solders.instruction import AccountMeta, Instruction
 from solders.keypair import Keypair
 from solders.message import MessageV0
@@ -19,7 +21,7 @@ from solders.pubkey import Pubkey
 from solders.signature import Signature
 from solders.transaction import VersionedTransaction
 
-from chains.errors import ChainError
+from chains.errors import ChainError, RpcError
 
 INTEGERS = {
     "u8": 1,
@@ -47,27 +49,6 @@ class SendLost(ChainError):
     """A transaction's blockhash expired before it landed: it never will."""
 
 
-def encode(kind: Any, value: Any) -> bytes:
-    """A value in Borsh, for the types that instructions here take."""
-    match kind:
-        case str() if kind in INTEGERS:
-            return int(value).to_bytes(INTEGERS[kind], "little", signed=kind[0] == "i")
-        case "bool":
-            return b"\x01" if value else b"\0"
-        case "pubkey":
-            return bytes(Pubkey.from_string(value) if isinstance(value, str) else value)
-        case "string" | "bytes":
-            raw = value.encode() if isinstance(value, str) else bytes(value)
-            return struct.pack("<I", len(raw)) + raw
-        case {"array": ["u8", int(size)]}:
-            if len(value) != size:
-                raise ValueError(f"{size} bytes are needed, not {len(value)}")
-            return bytes(value)
-        case {"vec": inner}:
-            return struct.pack("<I", len(value)) + b"".join(encode(inner, one) for one in value)
-    raise TypeError(f"cannot write a {kind}")
-
-
 class Program:
     """A program's instructions by name, with derived addresses filled in."""
 
@@ -81,7 +62,7 @@ class Program:
         """One instruction. Accounts that the IDL derives or fixes need not be given."""
         shape = self._verbs[verb]
         kinds = {arg["name"]: arg["type"] for arg in shape["args"]}
-        written = {name: encode(kind, args[name]) for name, kind in kinds.items()}
+        written = {name: _encode(kind, args[name]) for name, kind in kinds.items()}
         known = dict(accounts)
         metas = []
         for account in shape["accounts"]:
@@ -124,12 +105,50 @@ def _seed(
     raise KeyError(f"the seed {seed} cannot be known before sending: give the account")
 
 
-class Sender:
-    """One signer on one network. A context manager; sends in parallel as often as asked."""
+def _encode(kind: Any, value: Any) -> bytes:
+    """A value in Borsh, for the types that instructions here take."""
+    match kind:
+        case str() if kind in INTEGERS:
+            return int(value).to_bytes(INTEGERS[kind], "little", signed=kind[0] == "i")
+        case "bool":
+            return b"\x01" if value else b"\0"
+        case "pubkey":
+            return bytes(Pubkey.from_string(value) if isinstance(value, str) else value)
+        case "string" | "bytes":
+            raw = value.encode() if isinstance(value, str) else bytes(value)
+            return struct.pack("<I", len(raw)) + raw
+        case {"array": ["u8", int(size)]}:
+            if len(value) != size:
+                raise ValueError(f"{size} bytes are needed, not {len(value)}")
+            return bytes(value)
+        case {"vec": inner}:
+            return struct.pack("<I", len(value)) + b"".join(_encode(inner, one) for one in value)
+    raise TypeError(f"cannot write a {kind}")
 
-    def __init__(self, rpc_url: str, key: Keypair) -> None:
+
+@contextlib.contextmanager
+def asking() -> Iterator[None]:
+    """Whatever goes wrong on the way to a node, in our words."""
+    try:
+        yield
+    except RPCException as error:
+        data = getattr(error.args[0] if error.args else None, "data", None)
+        raise SendRefused(str(error), getattr(data, "logs", None) or ()) from error
+    except (SolanaRpcException, OSError) as error:
+        raise RpcError(f"the node does not answer: {error!r}") from error
+
+
+class Sender:
+    """One signer on one network. A context manager; sends in parallel as often as asked.
+
+    `reuse_s` is how long one blockhash serves: equal instructions within it are one transaction.
+    """
+
+    def __init__(self, rpc_url: str, key: Keypair, *, reuse_s: float = 0.0) -> None:
         self.key = key
         self._client = AsyncClient(rpc_url, commitment=Confirmed)
+        self._reuse_s = reuse_s
+        self._blockhash: tuple[float, Hash | None] = (0.0, None)
 
     @property
     def address(self) -> str:
@@ -143,16 +162,13 @@ class Sender:
 
     async def send(self, instructions: Sequence[Instruction], *signers: Keypair) -> str:
         """Sign and send; the signature. Raises `SendRefused` when the preflight fails."""
-        latest = (await self._client.get_latest_blockhash(Confirmed)).value
-        message = MessageV0.try_compile(self.key.pubkey(), list(instructions), [], latest.blockhash)
-        signed = VersionedTransaction(message, [self.key, *signers])
-        try:
+        with asking():
+            blockhash = await self._latest()
+            message = MessageV0.try_compile(self.key.pubkey(), list(instructions), [], blockhash)
+            signed = VersionedTransaction(message, [self.key, *signers])
             sent = await self._client.send_raw_transaction(
                 bytes(signed), TxOpts(preflight_commitment=Confirmed)
             )
-        except RPCException as error:
-            data = getattr(error.args[0] if error.args else None, "data", None)
-            raise SendRefused(str(error), getattr(data, "logs", None) or ()) from error
         return str(sent.value)
 
     async def confirm(self, tx: str, *, timeout_s: float = 60.0) -> int:
@@ -169,21 +185,33 @@ class Sender:
             await asyncio.sleep(POLL_S)
         raise SendLost(f"{tx} did not land within {timeout_s:.0f} s")
 
-    async def _statuses(self, signatures: list[Signature]) -> Sequence[Any]:
-        try:
-            return (await self._client.get_signature_statuses(signatures)).value
-        except SolanaRpcException:
-            return [None] * len(signatures)  # an unreachable node says nothing about the tx
-
-    async def account(self, address: Pubkey) -> bytes | None:
-        """An account's data at the confirmed commitment, or None when there is no such account."""
-        found = (await self._client.get_account_info(address, Confirmed)).value
+    async def read(
+        self, address: Pubkey, *, at: Literal["confirmed", "finalized"] = "confirmed"
+    ) -> bytes | None:
+        """An account's data, or None when there is no such account."""
+        with asking():
+            found = (await self._client.get_account_info(address, Commitment(at))).value
         return bytes(found.data) if found is not None else None
 
     async def balance(self, address: Pubkey) -> int:
-        return int((await self._client.get_balance(address, Confirmed)).value)
+        with asking():
+            return int((await self._client.get_balance(address, Confirmed)).value)
 
     async def after(self, slot: int) -> None:
         """Wait until the confirmed slot is beyond `slot`."""
         while int((await self._client.get_slot(Confirmed)).value) <= slot:
             await asyncio.sleep(POLL_S)
+
+    async def _latest(self) -> Hash:
+        at, blockhash = self._blockhash
+        now = asyncio.get_running_loop().time()
+        if blockhash is None or now - at >= self._reuse_s:
+            blockhash = (await self._client.get_latest_blockhash(Confirmed)).value.blockhash
+            self._blockhash = (now, blockhash)
+        return blockhash
+
+    async def _statuses(self, signatures: list[Signature]) -> Sequence[Any]:
+        try:
+            return (await self._client.get_signature_statuses(signatures)).value
+        except SolanaRpcException:
+            return [None] * len(signatures)  # an unreachable node says nothing about the tx

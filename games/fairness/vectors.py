@@ -17,6 +17,9 @@ SOLANA = b"solana:EtWTRABZaYq6iMfeYKouRu166VU2xqa1"
 CHOICES = ((0, 1), (0, 5_000), (5_000, 10_000), (100, 9_900), (9_999, 10_000), (2_500, 7_499))
 INDEXES = (0, 1, 255, 256, 65_535, 2**32, 2**63, 2**64 - 1)
 COUNTS = (1, 2, 3, 5, 8, 1_024)
+STAKE_SIZES = {EVM: 16, SOLANA: 8}  # lamports fit 64 bits; the EVM contract holds a stake in 128
+# Just above 2^63 about half of all words are passed over; the others are the ends of the scale.
+BOUNDS = (*(2**63 + 1 + number for number in range(16)), 1, 2, 10_000, 2**32, 2**63, 2**64 - 1)
 
 
 def drawn(*names: object, size: int = 32) -> bytes:
@@ -25,7 +28,7 @@ def drawn(*names: object, size: int = 32) -> bytes:
 
 
 def bet_case(chain: bytes, number: int) -> dict[str, object]:
-    size = 20 if chain == EVM else 32
+    size, most = 20 if chain == EVM else 32, STAKE_SIZES[chain]
     choice = range_game.Choice(*CHOICES[number % len(CHOICES)])
     seed = drawn(chain, "seed", number)
     bet = bets.PlacedBet(
@@ -33,7 +36,7 @@ def bet_case(chain: bytes, number: int) -> dict[str, object]:
         program=drawn(chain, "program", number % 3, size=size),
         index=INDEXES[number % len(INDEXES)],
         player=drawn(chain, "player", number, size=size),
-        stake=int.from_bytes(drawn("stake", number, size=1 + number % 8), "big") + 1,
+        stake=int.from_bytes(drawn("stake", number, size=1 + number % most), "big"),
         choice=choice.encoded(),
         client_seed=bytes(32) if number == 0 else drawn("client", number),
     )
@@ -70,15 +73,14 @@ def merkle_case(count: int) -> dict[str, object]:
     }
 
 
-def stream_case(number: int) -> dict[str, object]:
-    """`n` just above 2^63 rejects about half of all words, so several are passed over."""
-    outcome, n = drawn("stream", number), 2**63 + 1 + number
+def stream_case(number: int, n: int) -> dict[str, object]:
+    outcome = drawn("stream", number)
     first = next(words(outcome))
     return {
         "outcome": outcome.hex(),
         "n": str(n),
         "value": str(Stream(outcome).below(n)),
-        "first_word_rejected": first >= n,
+        "first_word_rejected": first >= 2**64 // n * n,
     }
 
 
@@ -86,7 +88,7 @@ def vectors() -> dict[str, object]:
     return {
         "bets": [bet_case(chain, number) for chain in (EVM, SOLANA) for number in range(32)],
         "merkle": [merkle_case(count) for count in COUNTS],
-        "stream": [stream_case(number) for number in range(16)],
+        "stream": [stream_case(number, n) for number, n in enumerate(BOUNDS)],
     }
 
 

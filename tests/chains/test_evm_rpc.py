@@ -128,7 +128,7 @@ async def test_a_provider_of_another_chain_is_not_asked() -> None:
     async with serving(right.node()) as first, serving(wrong.node()) as second:
         rpc = Rpc([first.url, second.url], rate=1000)
         assert await rpc.network() == "eip155:31337"
-        first.troubles = [html(500)] * 2
+        first.troubles = [html(500), html(500)]
         assert await rpc.head() == 1
         assert second.asked("eth_blockNumber") == []
         await rpc.close()

@@ -48,6 +48,7 @@ async def feed(tmp_path: Path) -> AsyncIterator[Feed]:
         reading = asyncio.create_task(hub.run())
         async with serving(hub, "127.0.0.1", 0) as server:
             port = next(iter(server.sockets)).getsockname()[1]
+            await hub.ready.wait()
             yield Feed(hub, client, f"ws://127.0.0.1:{port}/ws")
         reading.cancel()
         await asyncio.gather(reading, return_exceptions=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 from collections import Counter
 from hashlib import sha256
 
@@ -13,12 +14,22 @@ from games.fairness import bets, merkle
 from games.fairness.encoding import tag, u64
 from games.fairness.stream import Stream
 
+PUBLISHED_SEED = bytes(range(32))
+SOLANA = b"solana:5eykt4UsFv8P8NJdTREpY1vzqKqZKvdp"
+QUICKNET = bytes.fromhex("52db9ba70e0cc0f6eaf7803dd07447a1f5477735fd3f661792ba94600c84e971")
 
-def test_the_round_commitment_of_the_published_scheme_is_reproduced() -> None:
-    seed = bytes(range(32))
-    fields = (b"solana:5eykt4UsFv8P8NJdTREpY1vzqKqZKvdp", b"roulette", u64(7), seed)
-    found = sha256(tag(b"round-commit", *fields)).hexdigest()
-    assert found == "f82884faa93bf0befaa76b841300839b4187cf4e85164243e85a5981fc18167e"
+
+def test_the_round_of_the_published_scheme_is_reproduced() -> None:
+    committed = sha256(tag(b"round-commit", SOLANA, b"roulette", u64(7), PUBLISHED_SEED))
+    beacon = sha256(tag(b"beacon", b"drand", QUICKNET, u64(1_000), b"\xab" * 32)).digest()
+    message = tag(b"round-out", SOLANA, b"roulette", u64(7), bytes(32), beacon)
+    outcome = hmac.digest(PUBLISHED_SEED, message, sha256)
+    assert committed.hexdigest() == (
+        "f82884faa93bf0befaa76b841300839b4187cf4e85164243e85a5981fc18167e"
+    )
+    assert beacon.hex() == "27f063b489aec2d4c566c4cc525ba0243b0c0a3915361d310f1efca98bb24d0e"
+    assert outcome.hex() == "6b584ce470799b49dc7e5d27c83c928d0e9d365c9c7af71403443531cc6b9d0b"
+    assert Stream(outcome).below(37) == 16
 
 
 @given(st.lists(st.binary(max_size=8), max_size=4), st.lists(st.binary(max_size=8), max_size=4))

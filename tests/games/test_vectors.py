@@ -18,4 +18,8 @@ def test_the_vectors_reach_both_chains_wins_losses_and_rejected_words() -> None:
         vectors.SOLANA.decode(),
     }
     assert {case["payout"] == "0" for case in made["bets"]} == {True, False}
-    assert any(case["first_word_rejected"] for case in made["stream"])
+    assert {case["first_word_rejected"] for case in made["stream"]} == {True, False}
+    assert max(int(case["stake"]) for case in made["bets"]) >= 2**64
+    assert all(int(case["stake"]) > 0 for case in made["bets"])
+    assert [case["count"] for case in made["merkle"]] == [1, 2, 3, 5, 8, 1_024]
+    assert len(made["bets"]) >= 40

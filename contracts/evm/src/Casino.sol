@@ -31,6 +31,20 @@ contract Casino {
         bytes32 clientSeed;
     }
 
+    struct House {
+        address owner;
+        address keeper;
+        bool paused;
+        uint64 revealWindow;
+        uint16 penaltyBp;
+        uint64 nextIndex;
+        uint64 committedUpTo;
+        uint256 balance;
+        uint256 locked;
+        uint256 owed;
+        uint256 free;
+    }
+
     uint16 public constant FACES = 10_000;
     uint16 public constant EDGE = 100;
     uint16 public constant WIDEST = 9_800;
@@ -50,7 +64,7 @@ contract Casino {
     uint256 public owedTotal;
     bytes public chain;
     Commitment[] public commitments;
-    mapping(uint64 index => Bet) public bets;
+    mapping(uint64 index => Bet) private slips;
     mapping(address player => uint256) public owed;
     mapping(bytes32 request => bool) public paid;
 
@@ -135,6 +149,7 @@ contract Casino {
         if (first != committedUpTo) revert IndexGap(committedUpTo, first);
         if (revealBy <= block.timestamp + revealWindow) revert DeadlinePassed(revealBy);
         commitments.push(Commitment(root, first, count, revealBy));
+        _dropLate(uint64(block.timestamp) + revealWindow);
         committedUpTo = first + count;
         emit SeedCommitted(first, count, kind, root, revealBy);
     }
@@ -155,7 +170,7 @@ contract Casino {
         uint64 deadline = uint64(block.timestamp) + revealWindow;
         index = _take(deadline);
         locked += needed;
-        bets[index] = Bet({
+        slips[index] = Bet({
             player: msg.sender,
             deadline: deadline,
             status: Status.Open,
@@ -170,33 +185,33 @@ contract Casino {
 
     /// @notice Show a bet's seed and its proof; outcome and payout follow from them alone.
     function settleBet(uint64 index, bytes32 seed, bytes32[] calldata proof) external {
-        Bet memory bet = _close(index, Status.Settled);
-        Commitment memory batch = commitments[bet.commitment];
+        Bet memory slip = _close(index, Status.Settled);
+        Commitment memory batch = commitments[slip.commitment];
         bytes memory name = chain;
         bytes32 hidden = Fairness.betCommit(name, address(this), index, seed);
         if (!Fairness.proves(batch.root, hidden, index - batch.first, batch.count, proof)) {
             revert SeedRefused(index);
         }
-        bytes4 choice = bytes4(uint32(bet.low) << 16 | bet.high);
+        bytes4 choice = bytes4(uint32(slip.low) << 16 | slip.high);
         bytes32 hash = Fairness.betHash(
-            name, address(this), index, bet.player, bet.stake, choice, bet.clientSeed
+            name, address(this), index, slip.player, slip.stake, choice, slip.clientSeed
         );
         bytes32 outcome = Fairness.betOutcome(name, index, seed, hash);
         uint16 roll = uint16(Fairness.below(outcome, FACES));
-        uint256 payout = roll >= bet.low && roll < bet.high ? _prize(bet.stake, bet.low, bet.high) : 0;
+        uint256 payout = roll >= slip.low && roll < slip.high ? _prize(slip.stake, slip.low, slip.high) : 0;
         emit SeedRevealed(index, seed);
-        emit BetSettled(index, bet.player, roll, payout, outcome);
-        _pay(bet.player, payout);
+        emit BetSettled(index, slip.player, roll, payout, outcome);
+        _pay(slip.player, payout);
     }
 
     /// @notice After the deadline anyone may return the stake, with the penalty for the silence.
     function refundBet(uint64 index) external {
-        uint64 deadline = bets[index].deadline;
-        Bet memory bet = _close(index, Status.Refunded);
+        uint64 deadline = slips[index].deadline;
+        Bet memory slip = _close(index, Status.Refunded);
         if (block.timestamp <= deadline) revert DeadlineAhead(deadline);
-        uint256 penalty = _penalty(bet.stake);
-        emit BetRefunded(index, bet.player, bet.stake, penalty);
-        _pay(bet.player, bet.stake + penalty);
+        uint256 penalty = _penalty(slip.stake);
+        emit BetRefunded(index, slip.player, slip.stake, penalty);
+        _pay(slip.player, slip.stake + penalty);
     }
 
     /// @notice Bring money to the house's books.
@@ -225,6 +240,7 @@ contract Casino {
         if (!ok) revert PaymentFailed(msg.sender, amount);
     }
 
+    /// @notice Add to the vault that pays the winners.
     function fundVault() external payable {
         if (msg.value == 0) revert NothingToMove();
         emit VaultFunded(msg.sender, msg.value);
@@ -239,15 +255,39 @@ contract Casino {
         if (!ok) revert PaymentFailed(msg.sender, amount);
     }
 
+    /// @notice Stop or resume new bets and deposits; open bets settle and refund all the same.
     function setPaused(bool paused_) external onlyOwner {
         paused = paused_;
         emit PauseSet(paused_);
     }
 
+    /// @notice Name the only address that may commit seeds and pay withdrawals.
     function setKeeper(address keeper_) external onlyOwner {
         if (keeper_ == address(0)) revert BadSetting();
         keeper = keeper_;
         emit KeeperSet(keeper_);
+    }
+
+    /// @notice One bet by its index; its status is `None` when the index was never taken.
+    function bet(uint64 index) external view returns (Bet memory) {
+        return slips[index];
+    }
+
+    /// @notice Settings and standing of the house in one call.
+    function house() external view returns (House memory) {
+        return House({
+            owner: owner,
+            keeper: keeper,
+            paused: paused,
+            revealWindow: revealWindow,
+            penaltyBp: penaltyBp,
+            nextIndex: nextIndex,
+            committedUpTo: committedUpTo,
+            balance: address(this).balance,
+            locked: locked,
+            owed: owedTotal,
+            free: free()
+        });
     }
 
     /// @notice What no open bet and no unpaid player can claim.
@@ -255,29 +295,34 @@ contract Casino {
         return address(this).balance - locked - owedTotal;
     }
 
-    /// @dev Hands out the next index whose batch can still be revealed in time; late batches are skipped whole.
+    /// @dev Hands out the next index whose batch can still be revealed in time.
     function _take(uint64 deadline) private returns (uint64 index) {
+        _dropLate(deadline);
+        if (current == commitments.length) revert NoSeedsLeft();
+        index = nextIndex;
+        nextIndex = index + 1;
+    }
+
+    /// @dev Skips whole the batches that are used up or late; every commit does, so few ever wait.
+    function _dropLate(uint64 deadline) private {
         uint256 count = commitments.length;
         uint64 turn = current;
-        index = nextIndex;
+        uint64 index = nextIndex;
         for (; turn < count; ++turn) {
             Commitment memory batch = commitments[turn];
             uint64 end = batch.first + batch.count;
-            if (index < end && batch.revealBy >= deadline) {
-                current = turn;
-                nextIndex = index + 1;
-                return index;
-            }
+            if (index < end && batch.revealBy >= deadline) break;
             index = end;
         }
-        revert NoSeedsLeft();
+        (current, nextIndex) = (turn, index);
     }
 
-    function _close(uint64 index, Status to) private returns (Bet memory bet) {
-        bet = bets[index];
-        if (bet.status != Status.Open) revert BetNotOpen(index, bet.status);
-        bets[index].status = to;
-        locked -= _reserve(bet.stake, _prize(bet.stake, bet.low, bet.high));
+    /// @dev Ends an open bet once and frees its reserve, before anything is paid.
+    function _close(uint64 index, Status to) private returns (Bet memory slip) {
+        slip = slips[index];
+        if (slip.status != Status.Open) revert BetNotOpen(index, slip.status);
+        slips[index].status = to;
+        locked -= _reserve(slip.stake, _prize(slip.stake, slip.low, slip.high));
     }
 
     /// @dev A player who cannot receive must not hold up the bet: the amount waits in `owed`.

@@ -5,10 +5,28 @@ import {Casino} from "../src/Casino.sol";
 import {Fairness} from "../src/Fairness.sol";
 import {Checked} from "./Vm.sol";
 
-/// @notice A player whose wallet refuses money.
+/// @notice A player whose wallet refuses money until it is opened, and then tries to be paid twice.
 contract Deaf {
-    function place(Casino casino, uint256 stake) external payable returns (uint64) {
-        return casino.placeBet{value: stake}(bytes32(uint256(1)), 0, 9_800);
+    Casino private casino;
+    bool private open;
+    uint256 public refused;
+
+    function place(Casino casino_) external payable returns (uint64) {
+        casino = casino_;
+        return casino.placeBet{value: msg.value}(bytes32(uint256(1)), 0, 9_800);
+    }
+
+    function claim() external {
+        open = true;
+        casino.claimOwed();
+    }
+
+    receive() external payable {
+        require(open, "closed");
+        try casino.claimOwed() {}
+        catch {
+            ++refused;
+        }
     }
 }
 
@@ -17,6 +35,7 @@ contract Greedy {
     Casino private casino;
     uint64 private index;
     bytes32 private seed;
+    uint256 public refused;
 
     function place(Casino casino_, bytes32 seed_) external payable returns (uint64) {
         (casino, seed) = (casino_, seed_);
@@ -25,9 +44,23 @@ contract Greedy {
     }
 
     receive() external payable {
-        try casino.settleBet(index, seed, new bytes32[](0)) {
-            revert("paid twice");
-        } catch {}
+        try casino.settleBet(index, seed, new bytes32[](0)) {}
+        catch (bytes memory reason) {
+            if (bytes4(reason) == Casino.BetNotOpen.selector) refused = 1;
+        }
+    }
+}
+
+/// @notice A player whose wallet writes down what it is paid, which costs it gas.
+contract Bookkeeper {
+    uint256 public received;
+
+    function place(Casino casino) external payable returns (uint64) {
+        return casino.placeBet{value: msg.value}(bytes32(uint256(1)), 0, 9_800);
+    }
+
+    receive() external payable {
+        received = msg.value;
     }
 }
 
@@ -94,6 +127,105 @@ contract CasinoTest is Checked {
         vm.warp(block.timestamp + 1 days);
         commitOne(SEED);
         same(place(1 ether, 0, 5_000), 1);
+    }
+
+    function test_a_commit_clears_away_the_batches_before_it_that_are_late() public {
+        for (uint256 i = 0; i < 3; ++i) commitOne(SEED);
+        vm.warp(block.timestamp + 2 days);
+        commitOne(SEED);
+        same(casino.nextIndex(), 3);
+        same(casino.current(), 3);
+        same(place(1 ether, 0, 5_000), 3);
+    }
+
+    function test_a_batch_is_used_to_its_last_second_and_no_further() public {
+        commitOne(SEED);
+        commitOne(SEED);
+        vm.warp(block.timestamp + 1 days - 60);
+        same(place(1 ether, 0, 5_000), 0);
+        vm.warp(block.timestamp + 1);
+        vm.expectRevert(abi.encodeWithSelector(Casino.NoSeedsLeft.selector));
+        place(1 ether, 0, 5_000);
+    }
+
+    function test_a_commit_outside_the_rules_is_refused() public {
+        uint64 soon = uint64(block.timestamp) + 60;
+        bytes32 root = bytes32(uint256(1));
+        vm.startPrank(KEEPER);
+        vm.expectRevert(abi.encodeWithSelector(Casino.BadKind.selector, uint8(1)));
+        casino.commit(root, 0, 1, 1, soon + 1);
+        vm.expectRevert(abi.encodeWithSelector(Casino.BadCount.selector, uint32(0)));
+        casino.commit(root, 0, 0, 0, soon + 1);
+        vm.expectRevert(abi.encodeWithSelector(Casino.BadCount.selector, uint32(65_537)));
+        casino.commit(root, 0, 65_537, 0, soon + 1);
+        vm.expectRevert(abi.encodeWithSelector(Casino.BadRoot.selector));
+        casino.commit(bytes32(0), 0, 1, 0, soon + 1);
+        vm.expectRevert(abi.encodeWithSelector(Casino.DeadlinePassed.selector, soon));
+        casino.commit(root, 0, 1, 0, soon);
+        casino.commit(root, 0, 65_536, 0, soon + 1);
+        vm.stopPrank();
+        same(casino.committedUpTo(), 65_536);
+    }
+
+    function test_a_bet_announces_what_it_may_win_and_until_when() public {
+        commitOne(SEED);
+        uint64 deadline = uint64(block.timestamp) + 60;
+        vm.expectEmit();
+        emit Casino.BetPlaced(0, PLAYER, bytes32(uint256(7)), 10, 2_010, 1 ether, 4.95 ether, deadline);
+        place(1 ether, 10, 2_010);
+        Casino.Bet memory placed = casino.bet(0);
+        same(placed.player, PLAYER);
+        same(placed.stake, 1 ether);
+        same(placed.low, 10);
+        same(placed.high, 2_010);
+        same(placed.deadline, deadline);
+        same(casino.locked(), 4.95 ether);
+    }
+
+    function test_the_house_tells_its_standing_in_one_call() public {
+        commitOne(SEED);
+        place(1 ether, 0, 5_000);
+        Casino.House memory seen = casino.house();
+        same(seen.owner, address(this));
+        same(seen.keeper, KEEPER);
+        same(seen.revealWindow, 60);
+        same(seen.penaltyBp, 1_000);
+        same(seen.nextIndex, 1);
+        same(seen.committedUpTo, 1);
+        same(seen.balance, 101 ether);
+        same(seen.locked, 1.98 ether);
+        same(seen.free, seen.balance - seen.locked - seen.owed);
+    }
+
+    function test_a_new_keeper_commits_and_the_old_one_no_more() public {
+        vm.prank(PLAYER);
+        vm.expectRevert(abi.encodeWithSelector(Casino.NotOwner.selector, PLAYER));
+        casino.setKeeper(PLAYER);
+        casino.setKeeper(PLAYER);
+        vm.prank(KEEPER);
+        vm.expectRevert(abi.encodeWithSelector(Casino.NotKeeper.selector, KEEPER));
+        casino.commit(bytes32(uint256(1)), 0, 1, 0, uint64(block.timestamp) + 1 days);
+        vm.prank(PLAYER);
+        casino.commit(bytes32(uint256(1)), 0, 1, 0, uint64(block.timestamp) + 1 days);
+    }
+
+    function test_a_house_outside_the_rules_cannot_be_built() public {
+        bytes memory refusal = abi.encodeWithSelector(Casino.BadSetting.selector);
+        vm.expectRevert(refusal);
+        new Casino(address(0), 60, 1_000);
+        vm.expectRevert(refusal);
+        new Casino(KEEPER, 9, 1_000);
+        vm.expectRevert(refusal);
+        new Casino(KEEPER, 10, 10_001);
+        new Casino(KEEPER, 10, 10_000);
+    }
+
+    function test_a_bet_is_settled_after_its_deadline_as_long_as_it_is_open() public {
+        commitOne(SEED);
+        uint64 index = place(1 ether, 0, 5_000);
+        vm.warp(block.timestamp + 30 days);
+        settle(index, SEED);
+        same(uint256(casino.bet(index).status), uint256(Casino.Status.Settled));
     }
 
     function testFuzz_a_settled_bet_pays_by_its_seed_and_frees_its_reserve(bytes32 seed, uint96 stake, uint16 width)
@@ -206,14 +338,22 @@ contract CasinoTest is Checked {
         casino.defundVault(1);
     }
 
-    function test_a_player_who_cannot_receive_holds_nobody_up() public {
+    function test_a_player_who_cannot_receive_holds_nobody_up_and_claims_once() public {
         commitOne(SEED);
         Deaf deaf = new Deaf();
-        uint64 index = deaf.place{value: 1 ether}(casino, 1 ether);
+        uint64 index = deaf.place{value: 1 ether}(casino);
         vm.warp(block.timestamp + 61);
         casino.refundBet(index);
         same(casino.owed(address(deaf)), 1.1 ether);
         same(casino.owedTotal(), 1.1 ether);
+        same(casino.free(), 98.9 ether + 1 ether);
+        deaf.claim();
+        same(address(deaf).balance, 1.1 ether);
+        same(deaf.refused(), 1);
+        same(casino.owedTotal(), 0);
+        same(casino.free(), address(casino).balance);
+        vm.expectRevert(abi.encodeWithSelector(Casino.NothingToMove.selector));
+        casino.claimOwed();
     }
 
     function test_a_reentrant_player_is_paid_once() public {
@@ -221,8 +361,23 @@ contract CasinoTest is Checked {
         Greedy greedy = new Greedy();
         uint64 index = greedy.place{value: 1 ether}(casino, SEED);
         settle(index, SEED);
-        (,, Casino.Status status,,,,,) = casino.bets(index);
-        same(uint256(status), uint256(Casino.Status.Settled));
+        same(address(greedy).balance, uint256(1 ether) * 9_900 / 9_800);
+        same(greedy.refused(), 1);
+        same(uint256(casino.bet(index).status), uint256(Casino.Status.Settled));
         same(casino.locked(), 0);
+        same(casino.owedTotal(), 0);
+    }
+
+    function testFuzz_nobody_starves_a_payment_by_bringing_little_gas(uint32 gas_) public {
+        commitOne(SEED);
+        Bookkeeper player = new Bookkeeper();
+        uint64 index = player.place{value: 1 ether}(casino);
+        vm.warp(block.timestamp + 61);
+        try casino.refundBet{gas: gas_ % 200_000}(index) {
+            same(player.received(), 1.1 ether);
+        } catch {
+            same(uint256(casino.bet(index).status), uint256(Casino.Status.Open));
+        }
+        same(casino.owedTotal(), 0);
     }
 }

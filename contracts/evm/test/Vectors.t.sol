@@ -36,7 +36,7 @@ contract VectorsTest is Checked {
     }
 
     function test_words_that_would_favour_a_value_are_passed_over() public view {
-        for (uint256 i = 0; i < 16; ++i) {
+        for (uint256 i = 0; i < 22; ++i) {
             string memory spot = string.concat(".stream[", vm.toString(i), "]");
             uint64 n = uint64(number(string.concat(spot, ".n")));
             same(Fairness.below(word(string.concat(spot, ".outcome")), n), number(string.concat(spot, ".value")));

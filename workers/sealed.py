@@ -1,0 +1,93 @@
+"""The keeper's seeds: drawn from the operating system, sealed at rest, opened one by one."""
+
+from __future__ import annotations
+
+import secrets
+from collections import OrderedDict
+
+import psycopg
+from Crypto.Cipher import AES
+from psycopg.rows import TupleRow
+
+from games.fairness import bets, merkle
+from workers.houses import Batch, House
+
+NONCE, MAC = 12, 16
+TREES = 16  # how many batches' trees are kept at hand
+
+Connection = psycopg.AsyncConnection[TupleRow]
+
+BATCH = """
+INSERT INTO seed_batches (network, program, first, count, root, reveal_by)
+VALUES (%s, %s, %s, %s, %s, %s)
+"""
+SEEDS = (
+    "COPY seeds (network, program, index, sealed, commit, batch_first) FROM STDIN (FORMAT BINARY)"
+)
+COMMITS = """
+SELECT commit FROM seeds WHERE network = %s AND program = %s AND batch_first = %s ORDER BY index
+"""
+
+
+class Sealer:
+    """AES-GCM, bound to the place of each seed: a sealed seed opens nowhere else."""
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    def seal(self, house: House, index: int, seed: bytes) -> bytes:
+        nonce = secrets.token_bytes(NONCE)
+        cipher = AES.new(self._key, AES.MODE_GCM, nonce=nonce, mac_len=MAC)
+        cipher.update(place(house, index))
+        body, mac = cipher.encrypt_and_digest(seed)
+        return nonce + mac + body
+
+    def open(self, house: House, index: int, sealed: bytes) -> bytes:
+        """The seed. Raises `ValueError` under another key, or from another place."""
+        cipher = AES.new(self._key, AES.MODE_GCM, nonce=sealed[:NONCE], mac_len=MAC)
+        cipher.update(place(house, index))
+        return cipher.decrypt_and_verify(sealed[NONCE + MAC :], sealed[NONCE : NONCE + MAC])
+
+
+def place(house: House, index: int) -> bytes:
+    return f"{house.network}/{house.address}/{index}".encode()
+
+
+async def draw(
+    connection: Connection, sealer: Sealer, house: House, *, first: int, count: int, reveal_by: int
+) -> Batch:
+    """A new batch, on disk before anybody hears of it; a batch once drawn is never drawn again."""
+    seeds = [secrets.token_bytes(bets.SEED) for _ in range(count)]
+    commits = [
+        bets.commit(house.chain, house.program, first + at, seed) for at, seed in enumerate(seeds)
+    ]
+    batch = Batch(first, count, merkle.Tree.over(commits).root, reveal_by)
+    async with connection.transaction():
+        cursor = connection.cursor()
+        key = (house.network, house.address, first)
+        await cursor.execute(BATCH, (*key, count, batch.root.hex(), reveal_by))
+        async with cursor.copy(SEEDS) as copy:
+            copy.set_types(["text", "text", "int8", "bytea", "bytea", "int8"])
+            for at, (seed, commit) in enumerate(zip(seeds, commits, strict=True)):
+                index = first + at
+                sealed = sealer.seal(house, index, seed)
+                await copy.write_row((*key[:2], index, sealed, commit, first))
+    return batch
+
+
+class Proofs:
+    """Merkle proofs by index, from the trees of the batches used last."""
+
+    def __init__(self, connection: Connection, house: House) -> None:
+        self._connection, self._house = connection, house
+        self._trees: OrderedDict[int, merkle.Tree] = OrderedDict()
+
+    async def of(self, index: int, *, first: int) -> list[bytes]:
+        tree = self._trees.get(first)
+        if tree is None:
+            key = (self._house.network, self._house.address, first)
+            rows = await (await self._connection.execute(COMMITS, key)).fetchall()
+            tree = self._trees[first] = merkle.Tree.over([bytes(row[0]) for row in rows])
+            if len(self._trees) > TREES:
+                self._trees.popitem(last=False)
+        return tree.proof(index - first)

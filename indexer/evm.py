@@ -240,7 +240,7 @@ class EvmListener:
                 ),
                 {"source": self.source.id, "lower": lower, "upper": upper},
             )
-            return dict(found.tuples().all())
+            return {row[0]: row[1] for row in found}
 
     async def _save(self, session: AsyncSession, found: Found, *, fresh: bool) -> int:
         return await inbox.save(session, self.source.id, self.source.network, found, fresh=fresh)

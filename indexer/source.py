@@ -116,7 +116,7 @@ async def _pinned(made: AsyncEngine) -> dict[str, str]:
     try:
         async with made.connect() as connection:
             found = await connection.execute(text("SELECT name, network FROM networks"))
-            return dict(found.tuples().all())
+            return {row[0]: row[1] for row in found}
     except (SQLAlchemyError, OSError) as error:
         logger.warning("the database does not answer yet: {}", error)
         return {}

@@ -33,7 +33,7 @@ def run(settings: Settings, queue: str) -> None:
     logs.setup(settings, f"worker-{queue}")
     session.configure(settings.database_url, pool_size=threads + 2)
     broker = queues.setup(settings)
-    main.declare(broker)
+    main.declare(broker, settings)
     worker = Worker(broker, queues={queue}, worker_timeout=IDLE_MS, worker_threads=threads)
     stopped = threading.Event()
 

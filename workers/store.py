@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -12,10 +13,10 @@ from loguru import logger
 
 import queues
 import settings
-from casino import raws
-from casino.sources import followed
+from casino import raws, rows
+from casino.sources import Followed, followed
 from chains.chain import Raw
-from chains.errors import ChainError, RetryLater, Undecodable
+from chains.errors import RetryLater, RpcError, Undecodable
 from chains.solana.decode import candidates
 from chains.solana.rpc import Rpc
 from db.session import driver, transaction
@@ -26,14 +27,22 @@ SELECT p.source_id, p.state, p.signatures, n.name FROM pages p JOIN sources s ON
 JOIN networks n ON n.network = s.network WHERE p.id = %s
 """
 STORED = """
-UPDATE pages SET state = 'stored', stored_at = clock_timestamp(), error = NULL, sent_at = now()
-WHERE id = %s AND state = 'found' RETURNING id
+UPDATE pages SET state = 'stored', stored_at = clock_timestamp(), error = NULL,
+sent_at = clock_timestamp() WHERE id = %s AND state = 'found' RETURNING id
 """
-FAILED = "UPDATE pages SET attempts = attempts + 1, error = %s WHERE id = %s"
+# What a node lists and does not give waits on a page of its own, and holds up nothing else.
+LEFT = """
+INSERT INTO pages (source_id, lower, upper, fresh, signatures, attempts, error)
+SELECT source_id, lower, upper, fresh, %s::jsonb, attempts + 1, %s FROM pages WHERE id = %s
+RETURNING id
+"""
+PAUSES_S = (0.0, 0.05, 0.2, 0.5)  # a signature is often listed a moment before its transaction
+
+Listed = tuple[str, int | None]  # a signature and its block's time
 
 
 async def store(page_id: int) -> None:
-    """Store a page once. What a node cannot give leaves the page as it is, with the reason."""
+    """Store a page once. A node that does not answer leaves the page as it is."""
     with logger.contextualize(page=page_id):
         async with transaction() as session:
             row = await (await (await driver(session)).execute(PAGE, (page_id,))).fetchone()
@@ -41,35 +50,74 @@ async def store(page_id: int) -> None:
                 logger.debug("nothing to store")
                 return
             source = await followed(session, row[0])
-        try:
-            found = await _fetch(source.program, source.address, row[3], row[2])
-        except ChainError as error:
-            async with transaction() as session:
-                await (await driver(session)).execute(FAILED, (str(error)[:500], page_id))
-            raise
+        listed: list[Listed] = [(signature, stamp) for signature, stamp in row[2]]
+        answers, reason = await fetch(_rpc(row[3], source.network), [one for one, _ in listed])
+        left = [one for one in listed if one[0] not in answers]
+        if left and not answers:
+            raise RetryLater(reason)
+        found, waiting = pieces(source, listed, answers), None
         async with transaction() as session:
             connection = await driver(session)
             if await (await connection.execute(STORED, (page_id,))).fetchone() is None:
                 return
             await raws.keep(connection, source.id, source.network, page_id, found)
+            if left:
+                logger.warning("{} transactions wait: {}", len(left), reason)
+                values = (rows.document(left), reason[:500], page_id)
+                waiting = await (await connection.execute(LEFT, values)).fetchone()
         queues.send("interpretation", page_id)
+        if waiting is not None:
+            queues.send("chain", waiting[0], delay_ms=settings.load().backoff_ms)
 
 
-async def _fetch(program: str, address: str, network: str, signatures: list[Any]) -> list[Raw]:
-    kinds = _kinds(program, address)
-    rpc = _rpc(network)
-    fetched = await asyncio.gather(*(rpc.transaction(signature) for signature, _ in signatures))
+async def fetch(rpc: Rpc, signatures: Sequence[str]) -> tuple[dict[str, dict[str, Any]], str]:
+    """The transactions that the node gives, and why others are not among them.
+
+    Raises `RpcError` when the node does not answer.
+    """
+    answers: dict[str, dict[str, Any]] = {}
+    refused: dict[str, str] = {}
+    for pause_s in PAUSES_S:
+        wanted = [one for one in signatures if one not in answers and one not in refused]
+        if not wanted:
+            break
+        await asyncio.sleep(pause_s)
+        asked = await asyncio.gather(*(_asked(rpc, one) for one in wanted))
+        for signature, answer in zip(wanted, asked, strict=True):
+            if isinstance(answer, RpcError) and answer.retryable:
+                raise answer
+            if isinstance(answer, RpcError):
+                refused[signature] = str(answer)
+            elif answer is not None and answer.get("meta") is not None:
+                answers[signature] = answer
+    absent = [one for one in signatures if one not in answers and one not in refused]
+    reason = next(iter(refused.values()), "")
+    return answers, reason or f"the node lists {absent[:1]} and does not have it yet"
+
+
+async def _asked(rpc: Rpc, signature: str) -> dict[str, Any] | RpcError | None:
+    try:
+        return await rpc.transaction(signature)
+    except RpcError as error:
+        return error
+
+
+def pieces(
+    source: Followed, listed: Sequence[Listed], answers: dict[str, dict[str, Any]]
+) -> list[Raw]:
+    """What the transactions hold of our program, at the times of the signature list."""
+    kinds = _kinds(source.program, source.address)
     found: list[Raw] = []
-    for (signature, stamp), answer in zip(signatures, fetched, strict=True):
-        if answer is None:
-            raise RetryLater(f"the node lists {signature} and does not have it yet")
-        # Times come from the signature list: some nodes give wrong ones with the transaction.
-        at = datetime.fromtimestamp(stamp, UTC) if stamp is not None else None
+    for signature, stamp in listed:
+        if signature not in answers:
+            continue
         try:
-            pieces = candidates(answer, address, kinds)
+            raws_ = candidates(answers[signature], source.address, kinds)
         except Undecodable as error:
-            pieces = [_unreadable(signature, answer, str(error))]
-        found += [msgspec.structs.replace(raw, time=at or raw.time) for raw in pieces]
+            raws_ = [_unreadable(signature, answers[signature], str(error))]
+        # Some nodes give wrong times with the transaction.
+        at = datetime.fromtimestamp(stamp, UTC) if stamp is not None else None
+        found += [msgspec.structs.replace(raw, time=at or raw.time) for raw in raws_]
     return found
 
 
@@ -81,9 +129,13 @@ def _unreadable(signature: str, answer: dict[str, Any], reason: str) -> Raw:
 
 
 @lru_cache(maxsize=64)
-def _rpc(network: str) -> Rpc:
+def _rpc(name: str, network: str) -> Rpc:
     chosen = settings.load()
-    return Rpc(chosen.rpc[network], rate=chosen.rpc_rate, concurrency=chosen.rpc_concurrency)
+    if not chosen.rpc.get(name):
+        raise RpcError(f"no RPC URL is set for network {name} (FAIRHOUSE_RPC)")
+    made = Rpc(chosen.rpc[name], rate=chosen.rpc_rate, concurrency=chosen.rpc_concurrency)
+    made.node.expected = network  # the listener pinned it; a node of another chain is not asked
+    return made
 
 
 @lru_cache(maxsize=64)

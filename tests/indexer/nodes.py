@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import hashlib
 from collections.abc import AsyncIterator, Callable
@@ -12,6 +13,8 @@ from typing import Any
 import orjson
 from aiohttp import web
 from Crypto.Hash import keccak
+
+from chains.solana.address import to_base58 as base58
 
 
 class Oops(Exception):
@@ -176,3 +179,105 @@ def bloom_of(address: str) -> int:
     hashed = keccak.new(digest_bits=256, data=bytes.fromhex(address[2:])).digest()
     bits = [int.from_bytes(hashed[at : at + 2], "big") & 2047 for at in (0, 2, 4)]
     return sum({1 << bit for bit in bits})
+
+
+class SolanaChain:
+    """Transactions of one program, newest last; a slot each unless said otherwise."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self.genesis = "G" * 44
+        self.slot = 100
+        self.txs: list[dict[str, Any]] = []
+        self.most = 1_000
+        self.forgotten: set[str] = set()
+        self.absent: set[str] = set()
+        self.status: dict[str, dict[str, Any] | None] = {}
+
+    def add(self, *, slot: int | None = None, err: Any = None, body: bytes | None = None) -> str:
+        """One transaction in which the program logs `body` once."""
+        self.slot = self.slot + 1 if slot is None else slot
+        signature = base58(bytes.fromhex(digest(self.address, len(self.txs))) * 2)
+        line = base64.b64encode(body or hashlib.sha256(signature.encode()).digest()).decode()
+        self.txs.append(
+            {
+                "slot": self.slot,
+                "blockTime": 1_790_000_000 + self.slot,
+                "version": "legacy",
+                "meta": {
+                    "err": err,
+                    "innerInstructions": [],
+                    "logMessages": [
+                        f"Program {self.address} invoke [1]",
+                        f"Program data: {line}",
+                        f"Program {self.address} success",
+                    ],
+                    "loadedAddresses": {"readonly": [], "writable": []},
+                },
+                "transaction": {
+                    "signatures": [signature],
+                    "message": {
+                        "accountKeys": [base58(b"\x01" * 32), self.address],
+                        "header": {
+                            "numReadonlySignedAccounts": 0,
+                            "numReadonlyUnsignedAccounts": 1,
+                            "numRequiredSignatures": 1,
+                        },
+                        "instructions": [
+                            {"accounts": [0], "data": base58(b"\x01" * 8), "programIdIndex": 1}
+                        ],
+                        "recentBlockhash": base58(b"\x02" * 32),
+                    },
+                },
+            }
+        )
+        return signature
+
+    def signature(self, at: int) -> str:
+        found: str = self.txs[at]["transaction"]["signatures"][0]
+        return found
+
+    def node(self, **kwargs: Any) -> FakeNode:
+        return FakeNode(methods=self.methods(), **kwargs)
+
+    def methods(self) -> dict[str, Callable[..., Any]]:
+        return {
+            "getGenesisHash": lambda: self.genesis,
+            "getSlot": lambda options: self.slot,
+            "getSignaturesForAddress": self._signatures,
+            "getTransaction": self._transaction,
+            "getSignatureStatuses": self._statuses,
+        }
+
+    def _signatures(self, address: str, options: dict[str, Any]) -> list[dict[str, Any]]:
+        assert address == self.address
+        assert options["commitment"] == "confirmed"
+        if options.get("minContextSlot", 0) > self.slot:
+            raise Oops(-32016, "Minimum context slot has not been reached")
+        rows = [
+            {
+                "signature": tx["transaction"]["signatures"][0],
+                "slot": tx["slot"],
+                "err": tx["meta"]["err"],
+                "blockTime": tx["blockTime"],
+                "memo": None,
+            }
+            for tx in reversed(self.txs)
+        ]
+        names = [row["signature"] for row in rows]
+        if "before" in options:
+            start = names.index(options["before"]) + 1
+            rows, names = rows[start:], names[start:]
+        until = options.get("until")
+        if until in names and until not in self.forgotten:
+            rows = rows[: names.index(until)]
+        return rows[: min(options["limit"], self.most)]
+
+    def _transaction(self, signature: str, options: dict[str, Any]) -> dict[str, Any] | None:
+        if signature in self.absent:
+            return None
+        return next(tx for tx in self.txs if tx["transaction"]["signatures"][0] == signature)
+
+    def _statuses(self, signatures: list[str], options: dict[str, Any]) -> dict[str, Any]:
+        known = {"slot": self.slot, "err": None, "confirmationStatus": "finalized"}
+        return {"value": [self.status.get(one, known) for one in signatures]}

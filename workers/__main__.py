@@ -1,0 +1,14 @@
+"""`python -m workers chain | interpretation | stats`: one process per queue."""
+
+from __future__ import annotations
+
+import sys
+
+import queues
+import settings
+from workers import run
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2 or sys.argv[1] not in queues.QUEUES:
+        sys.exit(f"usage: python -m workers {' | '.join(queues.QUEUES)}")
+    run.run(settings.load(), sys.argv[1])

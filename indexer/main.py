@@ -69,7 +69,7 @@ async def lead(
 
 async def listen(settings: Settings, inbox: Inbox, planned: Planned, rpc: AnyRpc) -> None:
     """One source, from asking which chain its node serves to following it."""
-    network = await _first_answer(rpc)
+    network = await _first_answer(inbox, planned, rpc)
     async with inbox.transaction() as session:
         followed = await source.register(session, planned, network)
     start = planned.means.start
@@ -95,13 +95,15 @@ async def send(queue: str, pages: Sequence[int]) -> None:
         await asyncio.to_thread(queues.send_all, queue, pages)
 
 
-async def _first_answer(rpc: source.Rpc) -> str:
+async def _first_answer(inbox: Inbox, planned: Planned, rpc: AnyRpc) -> str:
     """Which chain a node serves; a node that does not answer yet is asked again."""
     while True:
         try:
             return await rpc.network()
         except RpcError as error:
-            logger.warning("{}", error)
+            logger.warning("{} does not answer: {}", planned.network.name, error)
+            async with inbox.transaction() as session:
+                await source.unreachable(session, planned, str(error))
         await asyncio.sleep(AGAIN_S)
 
 

@@ -162,3 +162,15 @@ async def register(session: AsyncSession, planned: Planned, found: str) -> Follo
     )
     asset = f"{found}/slip44:{means.asset_slip44}"
     return await followed(session, made.scalar_one(), asset=asset)
+
+
+UNREACHABLE = """
+UPDATE sources s SET error = :error FROM networks n
+WHERE n.network = s.network AND n.name = :name AND s.address = :address
+"""
+
+
+async def unreachable(session: AsyncSession, planned: Planned, error: str) -> None:
+    """Say at a source that was followed before that its node does not answer."""
+    values = {"error": error[:500], "name": planned.network.name, "address": planned.means.address}
+    await session.execute(text(UNREACHABLE), values)

@@ -70,6 +70,6 @@ def rows(database: str) -> Callable[..., list[tuple[Any, ...]]]:
 
     def found(query: str, *values: object) -> list[tuple[Any, ...]]:
         with psycopg.connect(database, autocommit=True) as connection:
-            return connection.execute(query.encode(), values).fetchall()
+            return connection.execute(query.encode(), values or None).fetchall()
 
     return found

@@ -1,6 +1,6 @@
-# `make test` sets everything up and proves it; `make help` says what else there is.
+# Two words are enough: `make demo` shows the whole line at work, `make test` proves it.
 .DEFAULT_GOAL := help
-.PHONY: help setup test check format contracts bench clean
+.PHONY: help setup demo test check format contracts bench clean
 
 PYTHON ?= $(shell for p in python3 python3.12 python3.11; do $$p -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null && command -v $$p && break; done)
 BIN := .venv/bin
@@ -23,6 +23,9 @@ node_modules/ready: .venv/ready package.json package-lock.json
 	@echo "Installing the local chains ..."
 	@PATH="$(CURDIR)/$(NODE)/bin:$$PATH" $(NODE)/bin/node $(NODE)/lib/node_modules/npm/bin/npm-cli.js install --no-save --silent --no-audit --no-fund
 	@touch $@
+
+demo: setup ## real bets on two local chains, seen live
+	@exec $(BIN)/fairhouse demo
 
 test: setup ## every test, on real servers and chains
 	@$(BIN)/python -m pytest

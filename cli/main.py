@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import signal
 from collections.abc import Awaitable, Callable
+from importlib import import_module
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -67,14 +68,47 @@ def run(
         raise refuse(str(group.exceptions[0])) from None
 
 
-async def until_told(work: Callable[[], Awaitable[None]]) -> None:
-    """Run until SIGTERM or SIGINT, then cancel and let it clean up."""
+@app.command()
+def demo(
+    headless: Annotated[bool, typer.Option(help="no page: measure, report, exit")] = False,
+    seconds: Annotated[float | None, typer.Option("--for", help="how long to play")] = None,
+    report: Annotated[Path | None, typer.Option(help="where the report goes")] = None,
+    evm_rate: Annotated[float, typer.Option(help="bets a second on Anvil")] = 2.0,
+    solana_rate: Annotated[float, typer.Option(help="bets a second on Surfpool")] = 1.0,
+    wake: Annotated[bool, typer.Option(help="let the chains' websockets wake the indexer")] = True,
+) -> None:
+    """Run the whole house on this machine, with players who bet on two local chains."""
+    demos = import_module("cli.demo")
+    chosen = read_settings()
+    logs.setup(chosen, "demo")
+    show = demos.Demo(
+        settings=chosen,
+        headless=headless,
+        seconds=seconds,
+        report=report,
+        rates={"evm": evm_rate, "solana": solana_rate},
+        wake=wake,
+    )
+    stopped = False
+    try:
+        stopped = asyncio.run(until_told(show.run))
+    except* (demos.Refused, demos.StartFailed, demos.TooManyRestarts, ChainError) as group:
+        raise refuse(str(group.exceptions[0])) from None
+    if headless and (stopped or not show.ok):
+        raise typer.Exit(1)
+
+
+async def until_told(work: Callable[[], Awaitable[None]]) -> bool:
+    """Run until SIGTERM or SIGINT, then cancel and let it clean up; whether we were told."""
     task = asyncio.ensure_future(work())
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(number, task.cancel)
-    with contextlib.suppress(asyncio.CancelledError):
+    try:
         await task
+    except asyncio.CancelledError:
+        return True
+    return False
 
 
 if __name__ == "__main__":

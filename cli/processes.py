@@ -16,6 +16,11 @@ LOOPS = {
 }
 
 
+def everything() -> tuple[str, ...]:
+    """Every process, as `fairhouse run` names it."""
+    return (*(f"worker {queue}" for queue in QUEUES), *LOOPS)
+
+
 async def loop(process: str, settings: Settings) -> None:
     """Run an asyncio process until it is cancelled."""
     beating = import_module("workers.heartbeat").beating

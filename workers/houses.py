@@ -111,7 +111,7 @@ class EvmHouse:
         """Whether the final chain holds this batch. Raises `Foreign` when it holds another."""
         if (await self.state(finalized=True)).committed_up_to < batch.first + batch.count:
             return False
-        at = await self._sender.read(self._contract, "current")
+        at = max(await self._sender.read(self._contract, "current") - 1, 0)
         stepped = 0
         while at >= 0:
             root, first, _, _ = await self._sender.read(self._contract, "commitments", [at])

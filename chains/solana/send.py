@@ -132,8 +132,10 @@ def asking() -> Iterator[None]:
     try:
         yield
     except RPCException as error:
-        data = getattr(error.args[0] if error.args else None, "data", None)
-        raise SendRefused(str(error), getattr(data, "logs", None) or ()) from error
+        answer = error.args[0] if error.args else None
+        said = str(getattr(answer, "message", error)).partition(":  ")[0].splitlines()[0]
+        logs = getattr(getattr(answer, "data", None), "logs", None)
+        raise SendRefused(said, logs or ()) from error
     except (SolanaRpcException, OSError) as error:
         raise RpcError(f"the node does not answer: {error!r}") from error
 

@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import dramatiq
+from dramatiq import Consumer
 from dramatiq.brokers.redis import RedisBroker
+from dramatiq.common import dq_name
 from dramatiq.middleware import AsyncIO, Callbacks, Retries, ShutdownNotifications, TimeLimit
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from settings import Settings
 
 ACTORS = {"chain": "store", "interpretation": "interpret", "stats": "fold"}
 HOUR_MS = 3_600_000
 LONGEST_BACKOFF_MS = 60_000
+DELAYED_MS = 100
 
 _brokers: list[RedisBroker] = []
+
+
+class HouseBroker(RedisBroker):
+    """Looks rarely for what is delayed: only failures and debounced stats are."""
+
+    def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> Consumer:
+        idle_ms = DELAYED_MS if queue_name == dq_name(queue_name) else timeout
+        return super().consume(queue_name, prefetch, idle_ms)
 
 
 def setup(settings: Settings) -> RedisBroker:
@@ -20,8 +34,13 @@ def setup(settings: Settings) -> RedisBroker:
 
     What is dead in Redis is only a shadow: pages keep their own errors, and the sweeper their turn.
     """
-    made = RedisBroker(
-        url=settings.redis_url,
+    made = HouseBroker(
+        client=Redis.from_url(
+            settings.redis_url,
+            socket_timeout=5.0,
+            socket_connect_timeout=2.0,
+            retry=Retry(NoBackoff(), 1),
+        ),
         middleware=[
             TimeLimit(time_limit=600_000),
             ShutdownNotifications(),
@@ -35,8 +54,6 @@ def setup(settings: Settings) -> RedisBroker:
         ],
         dead_message_ttl=settings.failed_retention_h * HOUR_MS,
         heartbeat_timeout=60_000,
-        socket_timeout=5.0,
-        socket_connect_timeout=2.0,
     )
     for queue in ACTORS:
         made.declare_queue(queue)

@@ -49,7 +49,8 @@ class Settings(BaseSettings):
     feed_host: str = "127.0.0.1"
     feed_port: int = 3001
     feed_public_url: str = ""
-    default_casino: str = "demo"
+    default_casino: str = "fairhouse"
+    cors_origins: list[str] = ["*"]
 
     rpc: dict[str, list[str]] = {}
     ws: dict[str, str] = {}
@@ -58,6 +59,7 @@ class Settings(BaseSettings):
     confirmations: dict[str, int] = {}
 
     poll_ms: int = Field(default=1000, ge=50)
+    api_connections: int = Field(default=10, ge=1)
     rpc_rate: float = Field(default=50.0, gt=0)
     rpc_concurrency: int = Field(default=8, ge=1, le=256)
     page_size: int = Field(default=100, ge=1, le=1000)

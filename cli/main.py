@@ -48,7 +48,7 @@ def migrate() -> None:
 
 @app.command()
 def run(
-    process: Annotated[str, typer.Argument(help="feed, indexer, worker, relay")],
+    process: Annotated[str, typer.Argument(help=", ".join([*processes.LOOPS, "worker"]))],
     queue: Annotated[str, typer.Argument(help="for worker: chain, interpretation, stats")] = "",
 ) -> None:
     """Run one process until SIGTERM."""

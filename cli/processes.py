@@ -9,6 +9,7 @@ from settings import Settings
 
 QUEUES = ("chain", "interpretation", "stats")
 LOOPS = {
+    "api": "api.server",
     "feed": "api.feed.server",
     "indexer": "indexer.main",
     "relay": "workers.relay",

@@ -21,8 +21,8 @@ class Bet(SQLModel, table=True):
     __tablename__ = "bets"
     __table_args__ = (
         UniqueConstraint("source_id", "bet"),
-        Index("bets_recent", "casino_id", "id"),
-        Index("bets_of_player", "player_id", "id"),
+        Index("bets_recent", "casino_id", sql("placed_at DESC"), sql("id DESC")),
+        Index("bets_of_player", "player_id", sql("placed_at DESC"), sql("id DESC")),
         Index("bets_placed_tx", "placed_tx"),
         Index("bets_settled_tx", "settled_tx"),
         Index("bets_open", "source_id", "seed_index", postgresql_where=sql("status = 'placed'")),

@@ -22,7 +22,10 @@ class PlayerIdentity(SQLModel, table=True):
     """`kind` is wallet, operator, ...; `scope` a wallet's network (CAIP-2), else the issuer."""
 
     __tablename__ = "player_identities"
-    __table_args__ = (UniqueConstraint("casino_id", "kind", "scope", "external_id"),)
+    __table_args__ = (
+        UniqueConstraint("casino_id", "kind", "scope", "external_id"),
+        Index("player_identities_account", "external_id", "casino_id"),
+    )
 
     id: int | None = big(default=None, primary_key=True)
     player_id: int = big(foreign_key="players.id", index=True)

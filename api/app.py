@@ -1,0 +1,54 @@
+"""The API's table of contents: routes, errors, headers, and what lives as long as the process."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import Mount
+from starlette.staticfiles import StaticFiles
+
+from api.documents import SPEC
+from api.envelope import Envelope
+from api.errors import HANDLERS
+from api.routes import bets, casino, health, page, players
+from api.state import opened
+from settings import Settings
+
+STATIC = Path(__file__).parent / "static"
+
+
+def build(settings: Settings) -> Starlette:
+    """The app; its connections live as long as its lifespan."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with opened(settings) as house:
+            app.state.house = house
+            yield
+
+    cors = Middleware(
+        CORSMiddleware,
+        allow_origins=settings.cors_origins,
+        allow_headers=["x-casino-slug", "x-request-id", "if-none-match"],
+        expose_headers=["etag", "x-request-id", "retry-after"],
+    )
+    app = Starlette(
+        routes=[
+            *page.ROUTES,
+            *health.ROUTES,
+            *casino.ROUTES,
+            *bets.ROUTES,
+            *players.ROUTES,
+            Mount("/static", StaticFiles(directory=STATIC)),
+        ],
+        middleware=[Middleware(Envelope), cors],
+        exception_handlers=HANDLERS,
+        lifespan=lifespan,
+    )
+    SPEC.register(app)
+    return app

@@ -1,0 +1,83 @@
+"""Problems as RFC 9457 says them: one table from what went wrong to what HTTP says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+from loguru import logger
+from psycopg_pool import PoolTimeout
+from pydantic import ValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+TITLES = {
+    400: "Bad request",
+    404: "Not found",
+    405: "Method not allowed",
+    422: "Not understood",
+    503: "Not available now",
+    500: "Our fault",
+}
+
+
+class Problem(Exception):
+    """An answer that is an error: its status, a code for programs and words for people."""
+
+    def __init__(self, status: int, code: str, detail: str, **more: Any) -> None:
+        super().__init__(detail)
+        self.status, self.code, self.detail, self.more = status, code, detail, more
+
+
+def answer(status: int, code: str, detail: str, **more: Any) -> Response:
+    body: dict[str, Any] = {"type": "about:blank", "title": TITLES.get(status, "Error")}
+    body |= {"status": status, "code": code, "detail": detail, **more}
+    retry = {"retry-after": "2"} if status == 503 else {}
+    headers = {"cache-control": "no-store", **retry}
+    return JSONResponse(body, status, headers, media_type="application/problem+json")
+
+
+async def on_problem(request: Request, error: Exception) -> Response:
+    if not isinstance(error, Problem):
+        raise error
+    return answer(error.status, error.code, error.detail, **error.more)
+
+
+async def on_http(request: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        raise error
+    code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "refused")
+    said = answer(error.status_code, code, str(error.detail))
+    said.headers.update(error.headers or {})
+    return said
+
+
+async def on_invalid(request: Request, error: Exception) -> Response:
+    if not isinstance(error, ValidationError):
+        raise error
+    fields = [
+        {"field": ".".join(map(str, one["loc"])), "message": one["msg"]}
+        for one in error.errors(include_url=False, include_input=False)
+    ]
+    return answer(422, "invalid", "the request's parameters are not understood", errors=fields)
+
+
+async def on_database(request: Request, error: Exception) -> Response:
+    logger.warning("the database does not answer: {}", error)
+    return answer(503, "database_unavailable", "the database does not answer; try again soon")
+
+
+async def on_anything(request: Request, error: Exception) -> Response:
+    return answer(500, "internal", "something broke here; the request id names the log lines")
+
+
+HANDLERS: dict[Any, Any] = {
+    Problem: on_problem,
+    HTTPException: on_http,
+    ValidationError: on_invalid,
+    psycopg.OperationalError: on_database,
+    psycopg.InterfaceError: on_database,
+    PoolTimeout: on_database,
+    Exception: on_anything,
+}

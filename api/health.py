@@ -1,0 +1,79 @@
+"""How the line is: one look at every part, for people (`/health`) and for Prometheus."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import psycopg
+from psycopg_pool import PoolTimeout
+from redis.exceptions import RedisError
+
+from api.queries import health as queries
+from api.state import State
+
+SILENT_S = 15.0
+STANDING_S = 60.0
+
+Report = dict[str, Any]
+
+
+async def look(house: State) -> Report:
+    """Every part's state and lag, and in `troubles` what is not well, in words."""
+    redis, line = await asyncio.gather(redis_state(house), line_state(house))
+    report = {**line, "redis": redis}
+    report["troubles"] = troubles(report)
+    well = not report["troubles"]
+    serves = report["database"]["ok"]
+    return {"status": "ok" if well else "degraded" if serves else "unavailable", **report}
+
+
+async def redis_state(house: State) -> Report:
+    try:
+        await house.redis.ping()
+    except (RedisError, OSError) as error:
+        return {"ok": False, "error": type(error).__name__}
+    return {"ok": True}
+
+
+async def line_state(house: State) -> Report:
+    try:
+        sources = await house.rows(queries.SOURCES, {})
+        pages = await house.rows(queries.PAGES, {})
+        outbox = await house.row(queries.OUTBOX, {})
+        dead = await house.row(queries.DEAD, {})
+        processes = await house.rows(queries.PROCESSES, {"silent_s": SILENT_S})
+    except (psycopg.Error, PoolTimeout) as error:
+        return {"database": {"ok": False, "error": type(error).__name__}}
+    return {
+        "database": {"ok": True},
+        "sources": sources,
+        "pages": {page.pop("state"): page for page in pages},
+        "outbox": outbox,
+        "dead_letters": (dead or {}).get("dead", 0),
+        "processes": processes,
+    }
+
+
+def troubles(report: Report) -> list[str]:
+    """What a person on call would be told."""
+    said = [f"{part} does not answer" for part in ("database", "redis") if not report[part]["ok"]]
+    for source in report.get("sources", []):
+        if source["error"]:
+            said.append(f"{source['program']} on {source['network']}: {source['error']}")
+        elif source["polled_s_ago"] is None or source["polled_s_ago"] > SILENT_S:
+            said.append(f"{source['program']} on {source['network']} is not being read")
+    for name, pages in report.get("pages", {}).items():
+        if pages["oldest_s"] > STANDING_S:
+            said.append(
+                f"{pages['pages']} pages are {name}, the oldest for {pages['oldest_s']:.0f} s"
+            )
+    outbox = report.get("outbox")
+    if outbox and outbox["waiting"] and outbox["oldest_s"] > SILENT_S:
+        said.append(f"{outbox['waiting']} messages wait to be relayed")
+    said += [
+        f"{process['process']} is silent"
+        for process in report.get("processes", [])
+        if not process["ok"]
+    ]
+    return said

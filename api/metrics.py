@@ -1,0 +1,66 @@
+"""What Prometheus reads: the line's health as gauges, and this process's requests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+PER_SOURCE = ("head", "frontier", "finalized", "lag")
+
+REQUESTS = CollectorRegistry()
+ANSWERED = Counter(
+    "fairhouse_http_requests", "Requests answered.", ("method", "status"), registry=REQUESTS
+)
+SECONDS = Histogram("fairhouse_http_seconds", "Time to answer.", registry=REQUESTS)
+
+
+class Line(Collector):
+    """One look at the line, as gauges."""
+
+    def __init__(self, report: dict[str, Any]) -> None:
+        self._report = report
+
+    def collect(self) -> Iterator[Metric]:
+        report = self._report
+        for part in ("database", "redis"):
+            yield gauge(f"{part}_up", "Whether it answers.", float(report[part]["ok"]))
+        for name in PER_SOURCE:
+            family = GaugeMetricFamily(
+                f"fairhouse_source_{name}",
+                f"The {name} of a source.",
+                labels=("program", "network"),
+            )
+            for source in report.get("sources", []):
+                if source[name] is not None:
+                    family.add_metric((source["program"], source["network"]), float(source[name]))
+            yield family
+        pages = GaugeMetricFamily("fairhouse_pages", "Pages under way.", labels=("state",))
+        for state in ("found", "stored"):
+            count = report.get("pages", {}).get(state, {}).get("pages", 0)
+            pages.add_metric((state,), float(count))
+        yield pages
+        waiting = (report.get("outbox") or {}).get("waiting", 0)
+        yield gauge("outbox_waiting", "Messages not yet relayed.", float(waiting))
+        yield gauge("dead_letters", "Undecodable events.", float(report.get("dead_letters", 0)))
+        seen = GaugeMetricFamily(
+            "fairhouse_process_seen_seconds", "Since its last sign of life.", labels=("process",)
+        )
+        for process in report.get("processes", []):
+            seen.add_metric((process["process"],), float(process["seen_s_ago"]))
+        yield seen
+
+
+def gauge(name: str, about: str, value: float) -> Metric:
+    return GaugeMetricFamily(f"fairhouse_{name}", about, value=value)
+
+
+def text(report: dict[str, Any]) -> bytes:
+    """All metrics in Prometheus' text format."""
+    line = CollectorRegistry()
+    line.register(Line(report))
+    return generate_latest(line) + generate_latest(REQUESTS)

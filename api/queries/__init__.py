@@ -1,0 +1,1 @@
+"""What the doors read, one room per noun: SQL in, plain rows out."""

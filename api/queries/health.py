@@ -1,0 +1,24 @@
+"""How the line is: sources, pages, outbox, dead letters, processes."""
+
+from __future__ import annotations
+
+SOURCES = """
+SELECT s.program, n.name AS network, s.address, s.head, s.frontier, s.finalized, s.error,
+    s.head - s.frontier AS lag, extract(epoch FROM now() - s.polled_at)::float AS polled_s_ago
+FROM sources s JOIN networks n USING (network) ORDER BY s.id
+"""
+PAGES = """
+SELECT state, count(*) AS pages, extract(epoch FROM now() - min(found_at))::float AS oldest_s,
+    count(*) FILTER (WHERE error IS NOT NULL) AS failing
+FROM pages WHERE state <> 'interpreted' GROUP BY state
+"""
+OUTBOX = """
+SELECT count(*) AS waiting, extract(epoch FROM now() - min(created_at))::float AS oldest_s
+FROM outbox WHERE published_at IS NULL
+"""
+DEAD = "SELECT count(*) AS dead FROM dead_letters"
+PROCESSES = """
+SELECT process, pid, extract(epoch FROM now() - at)::float AS seen_s_ago,
+    now() - at < make_interval(secs => %(silent_s)s) AS ok
+FROM heartbeats ORDER BY process
+"""

@@ -1,0 +1,1 @@
+"""One room per noun; each lists its routes as ROUTES."""

@@ -1,0 +1,173 @@
+"""The shapes of answers, as the API describes them to callers; amounts are decimal strings."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+
+class Problem(BaseModel):
+    """An error as RFC 9457 says it, with a code for programs."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str
+    errors: list[dict[str, str]] | None = None
+
+
+class Bet(BaseModel):
+    """A bet; `payout`, `outcome` and `settled_*` are null until it has ended."""
+
+    id: int
+    network: str = Field(description="CAIP-2")
+    program: str
+    casino: str
+    game: str | None
+    player: str | None
+    bet: str = Field(description="the program's own name of the bet")
+    asset: str = Field(description="CAIP-19")
+    stake: str | None = Field(description="in the asset's smallest unit")
+    payout: str | None
+    choice: dict[str, Any] | None
+    outcome: dict[str, Any] | None
+    index: int | None = Field(description="of the committed seed")
+    client_seed: str | None
+    status: Literal["placed", "settled", "refunded", "retracted"]
+    tx: str | None
+    settled_tx: str | None
+    placed_at: datetime | None
+    settled_at: datetime | None
+    finality: Literal["confirmed", "finalized", "retracted"]
+    settled_finality: Literal["confirmed", "finalized", "retracted"] | None
+    deadline: int | None = Field(description="Unix seconds after which anyone may refund")
+
+
+class Bets(BaseModel):
+    """A page of bets; `next` is the `after` of the page that follows, null at the end."""
+
+    items: list[Bet]
+    next: str | None
+
+
+class BetsOfTx(BaseModel):
+    items: list[Bet]
+
+
+class Program(BaseModel):
+    program: str
+    network: str
+    name: str
+    address: str
+
+
+class Info(BaseModel):
+    """A casino and the programs it is made of."""
+
+    slug: str
+    name: str
+    owner: str | None
+    theme: dict[str, Any] | None
+    status: str
+    created_at: datetime
+    programs: list[Program]
+
+
+class Sums(BaseModel):
+    """Sums of bets in one asset."""
+
+    asset: str
+    bets: int
+    settled: int
+    refunded: int
+    wins: int
+    staked: str
+    paid: str
+
+
+class Total(Sums):
+    revenue: str
+    updated_at: datetime
+
+
+class Stats(BaseModel):
+    casino: str
+    players: int
+    assets: list[Total]
+
+
+class Hour(Sums):
+    at: datetime = Field(description="when the hour or the day began, UTC")
+
+
+class Activity(BaseModel):
+    items: list[Hour]
+
+
+class Leader(BaseModel):
+    """A place on the leaderboard."""
+
+    place: int
+    id: int
+    name: str | None
+    account: str
+    network: str
+    asset: str
+    bets: int
+    wins: int
+    staked: str
+    paid: str
+    net: str
+
+
+class Leaderboard(BaseModel):
+    items: list[Leader]
+
+
+class Identity(BaseModel):
+    kind: str
+    scope: str
+    external_id: str
+
+
+class Player(BaseModel):
+    """A player and every identity they are known by."""
+
+    id: int
+    name: str | None
+    account: str
+    joined_at: datetime
+    identities: list[Identity]
+
+
+class PlayerSums(Sums):
+    net: str
+
+
+class PlayerStats(BaseModel):
+    account: str
+    assets: list[PlayerSums]
+
+
+class Health(BaseModel):
+    """Every part's state; `troubles` says in words what is not well."""
+
+    status: Literal["ok", "degraded", "unavailable"]
+    troubles: list[str]
+    database: dict[str, Any]
+    redis: dict[str, Any]
+    sources: list[dict[str, Any]] = []
+    pages: dict[str, Any] = {}
+    outbox: dict[str, Any] | None = None
+    dead_letters: int = 0
+    processes: list[dict[str, Any]] = []
+
+
+class Line(BaseModel):
+    """What a page must know before it can listen."""
+
+    feed_url: str
+    casino: str

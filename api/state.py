@@ -1,0 +1,68 @@
+"""What every route may use: the connection pool, Redis and the settings."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg import AsyncConnection
+from psycopg.rows import DictRow, dict_row
+from psycopg_pool import AsyncConnectionPool
+from redis.asyncio import Redis
+from starlette.requests import Request
+
+from db.session import plain
+from settings import Settings
+
+Row = dict[str, Any]
+Pool = AsyncConnectionPool[AsyncConnection[DictRow]]
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Reads go through `rows` and `row`: one statement, one connection, no transaction."""
+
+    settings: Settings
+    pool: Pool
+    redis: Redis
+
+    async def rows(self, query: str, values: Mapping[str, Any]) -> list[Row]:
+        """All rows of one query, as dictionaries."""
+        async with self.pool.connection() as connection:
+            found = await connection.execute(query.encode(), values)
+            return await found.fetchall()
+
+    async def row(self, query: str, values: Mapping[str, Any]) -> Row | None:
+        found = await self.rows(query, values)
+        return found[0] if found else None
+
+
+@contextlib.asynccontextmanager
+async def opened(settings: Settings) -> AsyncIterator[State]:
+    """The state for as long as the process serves; a database that is away is waited for."""
+    pool: Pool = AsyncConnectionPool(
+        plain(settings.database_url),
+        connection_class=AsyncConnection[DictRow],
+        min_size=1,
+        max_size=settings.api_connections,
+        timeout=3,
+        open=False,
+        kwargs={"autocommit": True, "connect_timeout": 3, "row_factory": dict_row},
+        check=AsyncConnectionPool.check_connection,
+    )
+    redis = Redis.from_url(settings.redis_url, socket_timeout=2, socket_connect_timeout=2)
+    async with redis:
+        await pool.open(wait=False)
+        try:
+            yield State(settings, pool, redis)
+        finally:
+            await pool.close()
+
+
+def state(request: Request) -> State:
+    found = request.app.state.house
+    if not isinstance(found, State):
+        raise RuntimeError("the app serves before its lifespan began")
+    return found

@@ -1,0 +1,113 @@
+"""A running API process over a house with a history of its own."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import psycopg
+import pytest
+
+from casino import pages, stats
+from casino.sources import followed
+from chains.chain import Fact
+from db import session as db_session
+from db.session import transaction
+from local import redis
+from local.process import Child, free_port, spawn, until_ready
+from tests.casino.conftest import Says
+
+EVM, SOLANA = "eip155:31337", "solana:7m1riGyKrXZv7tpfhFdykUtEg4gF99Ku"
+ADA, BOB = "0x" + "ad" * 20, "0x" + "b0" * 20
+EVE = "EveH8KZa2wNv8uMYUHs2iNvTSeHLXHf9mGq2nH5s1bAa"
+SETUP = """
+INSERT INTO networks (network, name, chain) VALUES
+    ('{evm}', 'evm-local', 'evm'), ('{solana}', 'solana-local', 'solana');
+INSERT INTO casinos (slug, name) VALUES ('fairhouse', 'Fairhouse'), ('other', 'The other one');
+INSERT INTO sources (program, network, address, casino_id, start, head, frontier, polled_at)
+SELECT 'casino_evm', '{evm}', '0x{at}', 1, 0, 60, 58, now() UNION ALL
+SELECT 'casino_solana', '{solana}', 'Casino1111', 1, 0, 900, 900, now();
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """Where it listens, the process itself, and the servers behind it."""
+
+    url: str
+    child: Child
+    database_url: str
+    redis: redis.Redis
+
+
+async def fill(database_url: str) -> None:
+    """Forty bets on the EVM, three on Solana; a third is open, one was taken back."""
+    async with await psycopg.AsyncConnection.connect(database_url) as connection:
+        text = SETUP.format(evm=EVM, solana=SOLANA, at="c0" * 20)
+        await connection.execute(text.encode())
+    facts: list[Fact] = []
+    for bet in range(40):
+        player = ADA if bet % 2 else BOB
+        facts.append(Says.placed(bet, player, stake=100 + bet, position=bet))
+        if bet % 3:
+            payout = 198 if bet % 3 == 1 else 0
+            facts.append(Says.settled(bet, payout=payout, position=bet + 1, player=player))
+    async with transaction() as session:
+        source = await followed(session, 1)
+        await pages.apply(session, source, facts, fresh=True)
+        source = await followed(session, 2)
+        placed = [Says.placed(bet, EVE, stake=7, position=bet + 90) for bet in range(3)]
+        await pages.apply(session, source, placed, fresh=True)
+        await stats.fold(session, 1)
+
+
+@pytest.fixture(scope="module")
+async def redis_server() -> AsyncIterator[redis.Redis]:
+    with tempfile.TemporaryDirectory() as folder:
+        async with redis.start(Path(folder) / "redis") as server:
+            yield server
+
+
+@pytest.fixture(scope="module")
+async def api(
+    database_url: str, redis_server: redis.Redis, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Api]:
+    """The process that production runs, on a free port."""
+    db_session.configure(database_url)
+    try:
+        await fill(database_url)
+    finally:
+        await db_session.close()
+    port = free_port()
+    environment = {
+        **os.environ,
+        "FAIRHOUSE_DATABASE_URL": database_url,
+        "FAIRHOUSE_REDIS_URL": redis_server.url,
+        "FAIRHOUSE_API_PORT": str(port),
+    }
+    log = tmp_path_factory.mktemp("api") / "api.log"
+    command = [sys.executable, "-m", "cli.main", "run", "api"]
+    child = spawn("api", command, log=log, env=environment)
+    url = f"http://127.0.0.1:{port}"
+
+    async def answers() -> bool:
+        async with httpx.AsyncClient() as client:
+            try:
+                return (await client.get(f"{url}/health")).status_code == 200
+            except httpx.HTTPError:
+                return False
+
+    await until_ready(child, answers)
+    yield Api(url, child, database_url, redis_server)
+    await child.stop()
+
+
+@pytest.fixture
+def client(api: Api) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=api.url, timeout=10) as opened:
+        yield opened

@@ -1,0 +1,232 @@
+"""What players, frontends and operators read, from the process that production runs."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+
+from tests.api.conftest import ADA, BOB, EVE, EVM, Api
+
+ETH = f"{EVM}/slip44:60"
+BET_TIME = {"placed_at", "settled_at"}
+
+
+def items(client: httpx.Client, path: str, **query: Any) -> list[dict[str, Any]]:
+    answer = client.get(path, params=query)
+    assert answer.status_code == 200, answer.text
+    found: list[dict[str, Any]] = answer.json()["items"]
+    return found
+
+
+def problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    said: dict[str, Any] = answer.json()
+    assert (said["status"], said["code"]) == (status, code)
+    return said
+
+
+def test_the_newest_bets_come_first_and_by_the_time_of_their_block(client: httpx.Client) -> None:
+    found = items(client, "/api/bets/recent", limit=5)
+    times = [bet["placed_at"] for bet in found]
+    assert times == sorted(times, reverse=True)
+    assert [bet["bet"] for bet in found] == ["2", "1", "0", "39", "38"]
+    assert found[0]["network"].startswith("solana:")
+    assert found[0]["stake"] == "7"
+    assert found[0]["player"] == EVE
+
+
+def test_pages_joined_are_the_whole_list_once(client: httpx.Client) -> None:
+    seen: list[int] = []
+    after: str | None = None
+    while True:
+        query = {"limit": "9"} | ({"after": after} if after else {})
+        page = client.get("/api/bets/recent", params=query).json()
+        seen += [bet["id"] for bet in page["items"]]
+        after = page["next"]
+        if after is None:
+            break
+    assert len(seen) == 43
+    assert len(set(seen)) == 43
+
+
+def test_a_bet_is_found_by_either_of_its_txs(client: httpx.Client) -> None:
+    placed = items(client, "/api/bets/p4")
+    settled = items(client, "/api/bets/s4")
+    assert placed == settled
+    assert placed[0]["status"] == "settled"
+    assert placed[0]["payout"] == "198"
+    assert placed[0]["outcome"]["roll"] == 1234
+    problem(client.get("/api/bets/p4", params={"casino": "other"}), 404, "unknown_tx")
+    problem(client.get("/api/bets/nothing"), 404, "unknown_tx")
+
+
+def test_the_sums_are_those_of_the_bets(client: httpx.Client) -> None:
+    said = client.get("/api/casino/stats").json()
+    assert said["players"] == 3
+    eth = next(sum_ for sum_ in said["assets"] if sum_["asset"] == ETH)
+    assert eth["bets"] == 40
+    assert eth["settled"] == 26
+    assert eth["wins"] == 13
+    assert eth["paid"] == str(13 * 198)
+    assert int(eth["revenue"]) == int(eth["staked"]) - int(eth["paid"])
+    hours = [hour for hour in items(client, "/api/casino/activity") if hour["asset"] == ETH]
+    assert sum(hour["bets"] for hour in hours) == 40
+    days = items(client, "/api/casino/activity", bucket="day", limit=1)
+    assert days[0]["at"].endswith("T00:00:00+00:00")
+
+
+def test_the_leaderboard_ranks_by_what_was_asked(client: httpx.Client) -> None:
+    by_stake = items(client, "/api/casino/leaderboard", asset=ETH)
+    assert [(one["place"], one["account"]) for one in by_stake] == [(1, ADA), (2, BOB)]
+    by_net = items(client, "/api/casino/leaderboard", by="net", asset=ETH)
+    assert [int(one["net"]) for one in by_net] == sorted(
+        (int(one["net"]) for one in by_net), reverse=True
+    )
+
+
+def test_a_player_is_found_by_address_and_by_caip_10(client: httpx.Client) -> None:
+    plain = client.get(f"/api/players/{ADA}").json()
+    shouted = client.get(f"/api/players/{ADA.upper().replace('0X', '0x')}").json()
+    scoped = client.get(f"/api/players/{EVM}:{ADA}").json()
+    assert plain == shouted == scoped
+    assert plain["identities"] == [{"kind": "wallet", "scope": EVM, "external_id": ADA}]
+    problem(client.get(f"/api/players/eip155:1:{ADA}"), 404, "unknown_player")
+    stats = client.get(f"/api/players/{ADA}/stats").json()
+    assert stats["assets"][0]["bets"] == 20
+    mine = items(client, f"/api/players/{ADA}/bets", limit=100)
+    assert {bet["player"] for bet in mine} == {ADA}
+    assert len(mine) == 20
+
+
+def test_a_casino_is_named_in_the_query_or_the_header(client: httpx.Client) -> None:
+    assert client.get("/api/casino/info").json()["slug"] == "fairhouse"
+    assert client.get("/api/casino/info?casino=other").json()["slug"] == "other"
+    header = {"x-casino-slug": "other"}
+    assert client.get("/api/casino/info", headers=header).json()["slug"] == "other"
+    both = client.get("/api/casino/info?casino=fairhouse", headers=header)
+    assert both.json()["slug"] == "fairhouse"
+    problem(client.get("/api/casino/info?casino=nowhere"), 404, "unknown_casino")
+    assert [program["name"] for program in client.get("/api/casino/info").json()["programs"]] == [
+        "evm-local",
+        "solana-local",
+    ]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "limit=0",
+        "limit=101",
+        "limit=ten",
+        "after=yesterday",
+        "after=-1-5",
+        "casino=%00",
+        "casino=A%20B",
+        "unheard=of",
+        "limit=1&limit=2",
+    ],
+)
+def test_what_is_not_understood_is_a_problem_that_names_the_field(
+    client: httpx.Client, query: str
+) -> None:
+    said = problem(client.get(f"/api/bets/recent?{query}"), 422, "invalid")
+    name = query.partition("=")[0]
+    fields = [one["field"] for one in said.get("errors", [])]
+    assert name in fields or name in said["detail"] or "twice" in said["detail"]
+
+
+def test_an_unknown_path_or_verb_is_a_problem_too(client: httpx.Client) -> None:
+    problem(client.get("/api/nothing"), 404, "not_found")
+    refused = client.post("/api/bets/recent")
+    problem(refused, 405, "method_not_allowed")
+    assert "GET" in refused.headers["allow"]
+
+
+def test_a_read_that_has_not_changed_is_not_sent_again(client: httpx.Client) -> None:
+    first = client.get("/api/casino/stats")
+    tag = first.headers["etag"]
+    again = client.get("/api/casino/stats", headers={"if-none-match": f'W/"x", {tag}'})
+    assert (again.status_code, again.content) == (304, b"")
+    assert again.headers["etag"] == tag
+    assert "max-age" in first.headers["cache-control"]
+    other = client.get("/api/casino/stats?casino=other", headers={"if-none-match": tag})
+    assert other.status_code == 200
+
+
+def test_every_answer_has_an_id_and_the_security_headers(client: httpx.Client) -> None:
+    for path in ("/", "/health", "/api/nothing", "/static/page.js"):
+        answer = client.get(path, headers={"x-request-id": "Given1"})
+        assert answer.headers["x-request-id"] == "Given1"
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert "default-src 'self'" in answer.headers["content-security-policy"]
+    forged = client.get("/health", headers={"x-request-id": "a b; c"})
+    assert forged.headers["x-request-id"] != "a b; c"
+
+
+def test_a_page_of_another_origin_may_read(client: httpx.Client) -> None:
+    answer = client.get("/api/casino/info", headers={"origin": "https://play.example"})
+    assert answer.headers["access-control-allow-origin"] == "*"
+
+
+def test_health_names_what_is_not_well(api: Api, client: httpx.Client) -> None:
+    said = client.get("/health").json()
+    assert {source["network"]: source["lag"] for source in said["sources"]} == {
+        "evm-local": 2,
+        "solana-local": 0,
+    }
+    with psycopg.connect(api.database_url, autocommit=True) as connection:
+        connection.execute("UPDATE sources SET error = 'node is down' WHERE id = 1")
+        connection.execute(
+            "INSERT INTO heartbeats (process, pid, at) VALUES ('relay', 1, now() - interval '1 h')"
+        )
+    said = client.get("/health").json()
+    assert said["status"] == "degraded"
+    assert "casino_evm on evm-local: node is down" in said["troubles"]
+    assert "relay is silent" in said["troubles"]
+
+
+def test_prometheus_reads_the_line(client: httpx.Client) -> None:
+    said = client.get("/metrics").text
+    assert 'fairhouse_source_lag{network="evm-local",program="casino_evm"} 2.0' in said
+    assert "fairhouse_database_up 1.0" in said
+    assert 'fairhouse_http_requests_total{method="GET",status="200"}' in said
+
+
+def test_the_description_names_every_route(client: httpx.Client) -> None:
+    said = client.get("/openapi.json").json()
+    for path in ("/health", "/api/bets/{tx}", "/api/players/{account}/stats"):
+        assert "get" in said["paths"][path]
+    assert client.get("/docs").status_code == 200
+
+
+async def test_without_its_database_it_says_so_and_comes_back(api: Api) -> None:
+    """The database refuses connections for a while; nothing has to be started again."""
+    name = api.database_url.rpartition("/")[2]
+    server = api.database_url.rpartition("/")[0] + "/postgres"
+    deny = f"ALTER DATABASE {name} ALLOW_CONNECTIONS"
+    cut = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+    async with (
+        await psycopg.AsyncConnection.connect(server, autocommit=True) as connection,
+        httpx.AsyncClient(base_url=api.url, timeout=20) as client,
+    ):
+        await connection.execute(f"{deny} false".encode())
+        await connection.execute(cut.encode())
+        try:
+            refused = await client.get("/api/casino/stats")
+            problem(refused, 503, "database_unavailable")
+            assert refused.headers["retry-after"]
+            health = await client.get("/health")
+            assert (health.status_code, health.json()["status"]) == (503, "unavailable")
+            assert (await client.get("/")).status_code == 200
+        finally:
+            await connection.execute(f"{deny} true".encode())
+        for _ in range(100):
+            if (await client.get("/api/casino/stats")).status_code == 200:
+                return
+            await asyncio.sleep(0.1)
+    raise AssertionError("the API did not come back")

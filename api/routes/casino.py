@@ -18,14 +18,14 @@ from api.queries import casino as queries
 from api.state import state
 
 
-class Activity(OfCasino):
+class ActivityAsked(OfCasino):
     """Hours or days, newest first."""
 
     bucket: Literal["hour", "day"] = "hour"
     limit: int = Field(default=24, ge=1, le=100)
 
 
-class Leaderboard(OfCasino):
+class LeaderboardAsked(OfCasino):
     """Players by what they staked, were paid, kept, or how often they bet, in one asset."""
 
     by: Literal["staked", "paid", "net", "bets"] = "staked"
@@ -54,19 +54,19 @@ async def stats(request: Request) -> Response:
     return fresh(request, {"casino": casino["slug"], **players, "assets": totals})
 
 
-@describe(shapes.Activity, 404, query=Activity, tag="casino")
+@describe(shapes.Activity, 404, query=ActivityAsked, tag="casino")
 async def activity(request: Request) -> Response:
     """What was played by hour or by day, newest first."""
-    wanted = asked(request, Activity)
+    wanted = asked(request, ActivityAsked)
     casino = await chosen(request)
     values = {"casino": casino["id"], "bucket": wanted.bucket, "limit": wanted.limit}
     return fresh(request, {"items": await state(request).rows(queries.ACTIVITY, values)})
 
 
-@describe(shapes.Leaderboard, 404, query=Leaderboard, tag="casino")
+@describe(shapes.Leaderboard, 404, query=LeaderboardAsked, tag="casino")
 async def leaderboard(request: Request) -> Response:
     """The best players. Amounts of different assets are not comparable: name one."""
-    wanted = asked(request, Leaderboard)
+    wanted = asked(request, LeaderboardAsked)
     casino = await chosen(request)
     values = {"casino": casino["id"], **wanted.model_dump(exclude={"casino"})}
     found = await state(request).rows(queries.LEADERBOARD, values)

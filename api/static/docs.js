@@ -1,25 +1,63 @@
-// Draws the API's own description, without any help from outside.
+// Draws the API's own description, and lets every read be tried.
 "use strict";
 
-const element = (name, text) => {
+const element = (name, text, kind) => {
   const made = document.createElement(name);
   if (text !== undefined) made.textContent = text;
+  if (kind) made.className = kind;
   return made;
 };
 
-const draw = (path, verb, operation) => {
-  const section = element("section");
-  section.append(element("h2", `${verb.toUpperCase()} ${path}`));
-  section.append(element("p", [operation.summary, operation.description].filter(Boolean).join(". ")));
-  const list = element("ul");
+const words = ({ schema = {}, required }) => {
+  const kind = schema.type || (schema.anyOf || []).map((one) => one.type).join(" or ") || "";
+  const parts = [kind, schema.enum && `one of ${schema.enum.join(", ")}`];
+  if (schema.minimum !== undefined) parts.push(`${schema.minimum} to ${schema.maximum}`);
+  if (schema.default !== undefined && schema.default !== null) parts.push(`default ${schema.default}`);
+  if (required) parts.push("required");
+  return parts.filter(Boolean).join(", ");
+};
+
+const fields = (schema, all) => {
+  const name = schema?.$ref?.split("/").pop();
+  return Object.entries(all[name]?.properties || {});
+};
+
+const tried = (path, section) => {
+  const button = element("button", "Try it");
+  const answer = element("pre");
+  answer.hidden = true;
+  button.onclick = async () => {
+    const said = await fetch(path);
+    answer.textContent = `${said.status}\n${JSON.stringify(await said.json(), null, 2)}`;
+    answer.hidden = false;
+  };
+  section.append(button, answer);
+};
+
+const draw = (path, operation, all) => {
+  const section = element("section", undefined, "operation");
+  section.append(element("h3", `GET ${path}`), element("p", `${operation.summary} ${operation.description || ""}`));
+  const list = element("dl");
   for (const parameter of operation.parameters || [])
-    list.append(element("li", `${parameter.name} (${parameter.in}): ${JSON.stringify(parameter.schema)}`));
+    list.append(element("dt", parameter.name), element("dd", words(parameter)));
+  const shape = operation.responses?.["200"]?.content?.["application/json"]?.schema;
+  const answers = fields(shape, all).map(([name]) => name).join(", ");
+  if (answers) list.append(element("dt", "answers"), element("dd", answers));
   section.append(list);
+  if (!path.includes("{")) tried(path, section);
   return section;
 };
 
-fetch("/openapi.json").then((answer) => answer.json()).then((spec) => {
-  const main = document.getElementById("paths");
-  for (const [path, verbs] of Object.entries(spec.paths))
-    for (const [verb, operation] of Object.entries(verbs)) main.append(draw(path, verb, operation));
-});
+const begin = async () => {
+  const spec = await (await fetch("/openapi.json")).json();
+  const groups = new Map();
+  for (const [path, verbs] of Object.entries(spec.paths)) {
+    const tag = verbs.get?.tags?.[0] || "other";
+    groups.set(tag, [...(groups.get(tag) || []), draw(path, verbs.get, spec.components.schemas)]);
+  }
+  for (const [tag, sections] of groups) byId("paths").append(element("h2", tag), ...sections);
+  byId("feed").textContent = (await (await fetch("/api/line")).json()).feed_url;
+};
+
+const byId = (id) => document.getElementById(id);
+begin();

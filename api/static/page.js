@@ -2,10 +2,11 @@
 "use strict";
 
 const MOST_ROWS = 50;
-const DECIMALS = { 60: [18, "ETH"], 501: [9, "SOL"] };
+const LOOK_MS = 2000;
+const COINS = { 60: [18, "ETH"], 501: [9, "SOL"] };
 const byId = (id) => document.getElementById(id);
-const rows = new Map();
-const places = {};
+const rows = new Map(); // bet id -> its row, newest first in the table
+const places = {}; // channel -> how far we heard, so that nothing is missed when we come back
 
 const element = (name, text, kind) => {
   const made = document.createElement(name);
@@ -19,100 +20,146 @@ const short = (text) => (text && text.length > 12 ? `${text.slice(0, 6)}…${tex
 // Amounts are decimal strings in the smallest unit; they never become floats.
 const amount = (units, asset) => {
   if (units === null || units === undefined) return "";
-  const [decimals, symbol] = DECIMALS[(asset || "").split("slip44:")[1]] || [0, ""];
-  const sign = units.startsWith("-") ? "-" : "";
+  const [decimals, symbol] = COINS[asset.split("slip44:")[1]] || [0, short(asset)];
+  const sign = units.startsWith("-") ? "−" : "";
   const digits = units.replace("-", "").padStart(decimals + 1, "0");
   const whole = digits.slice(0, digits.length - decimals);
-  const part = digits.slice(digits.length - decimals).replace(/0+$/, "").slice(0, 6);
-  return `${sign}${whole}${part ? "." + part : ""} ${symbol}`.trim();
+  const part = digits.slice(digits.length - decimals).slice(0, 5).replace(/0+$/, "");
+  return `${sign}${whole}${part ? `.${part}` : ""} ${symbol}`;
 };
 
-const choice = (bet) => (bet.choice && bet.choice.low !== undefined ? `${bet.choice.low}–${bet.choice.high}` : "");
+const choice = ({ choice: chosen }) =>
+  chosen && chosen.low !== undefined ? `${chosen.low}–${chosen.high - 1}` : JSON.stringify(chosen ?? "");
 
 const result = (bet) => {
-  if (bet.status === "settled") {
-    const roll = bet.outcome && bet.outcome.roll !== undefined ? `${bet.outcome.roll} · ` : "";
-    return bet.payout !== "0" ? [`${roll}won ${amount(bet.payout, bet.asset)}`, "won"] : [`${roll}lost`, ""];
-  }
-  return [bet.status, bet.status === "placed" ? "" : "bad"];
+  if (bet.status === "placed") return ["waits", "quiet"];
+  if (bet.status !== "settled") return [bet.status, "bad"];
+  const roll = bet.outcome && bet.outcome.roll !== undefined ? `${bet.outcome.roll} · ` : "";
+  return bet.payout === "0" ? [`${roll}lost`, ""] : [`${roll}won ${amount(bet.payout, bet.asset)}`, "won"];
+};
+
+const drawn = (bet) => {
+  const row = element("tr", undefined, "new");
+  row.dataset.bet = bet.id;
+  row.dataset.status = bet.status;
+  row.title = bet.tx || "";
+  const [text, kind] = result(bet);
+  row.append(
+    element("td", bet.network.startsWith("solana:") ? "Solana" : "EVM"),
+    element("td", short(bet.player), "wide"),
+    element("td", choice(bet)),
+    element("td", amount(bet.stake, bet.asset), "number"),
+    element("td", text, `number ${kind}`),
+  );
+  return row;
 };
 
 const show = (bet) => {
-  const key = bet.id;
-  const [text, kind] = result(bet);
-  const row = element("tr");
-  row.dataset.bet = key;
-  for (const cell of [bet.network.split(":")[0] === "solana" ? "Solana" : "EVM", short(bet.player), choice(bet), amount(bet.stake, bet.asset)])
-    row.append(element("td", cell));
-  row.append(element("td", text, kind));
-  const old = rows.get(key);
+  const old = rows.get(bet.id);
+  // A bet that has ended is not placed again by a message that came late.
+  if (old && bet.status === "placed") return;
+  const row = drawn(bet);
   if (old) old.replaceWith(row);
   else byId("bets").prepend(row);
-  rows.set(key, row);
-  while (rows.size > MOST_ROWS) {
-    const [first, oldest] = rows.entries().next().value;
+  rows.set(bet.id, row);
+  for (const [id, oldest] of rows) {
+    if (rows.size <= MOST_ROWS) break;
     oldest.remove();
-    rows.delete(first);
+    rows.delete(id);
   }
+  byId("none").hidden = true;
 };
 
-const card = (title, lines, kind) => {
-  const made = element("div", undefined, "card");
-  made.append(element("b", title, kind));
-  for (const line of lines) made.append(element("small", line), element("br"));
+const card = (title, facts, kind = "") => {
+  const made = element("div", undefined, `card ${kind}`);
+  const list = element("dl");
+  for (const [name, value] of facts) list.append(element("dt", name), element("dd", String(value ?? "?")));
+  made.append(element("h3", title), list);
   return made;
 };
 
+const read = async (path) => (await fetch(path)).json();
+
 const totals = async () => {
-  const said = await (await fetch("/api/casino/stats")).json();
+  const said = await read("/api/casino/stats");
   byId("totals").replaceChildren(
-    card(`${said.players ?? 0} players`, []),
-    ...(said.assets || []).map((sum) =>
-      card(`${sum.bets} bets`, [`staked ${amount(sum.staked, sum.asset)}`, `paid ${amount(sum.paid, sum.asset)}`])));
+    ...said.assets.map((sum) => {
+      const [chain] = sum.asset.split("/");
+      return card(chain.startsWith("solana:") ? "Solana" : "EVM", [
+        ["bets", sum.bets],
+        ["settled", sum.settled],
+        ["won", sum.wins],
+        ["staked", amount(sum.staked, sum.asset)],
+        ["paid", amount(sum.paid, sum.asset)],
+      ]);
+    }),
+    card("Players", [["at this house", said.players]]),
+  );
 };
 
 const health = async () => {
-  const said = await (await fetch("/health")).json();
+  const said = await read("/health");
+  const under = Object.values(said.pages || {}).reduce((sum, { pages }) => sum + pages, 0);
   byId("line").replaceChildren(
     ...(said.sources || []).map((source) =>
-      card(source.network, [`head ${source.head}, frontier ${source.frontier}, lag ${source.lag}`, source.error || "no error"], source.error ? "bad" : "won")),
-    card("house", [`status ${said.status}`, `${said.outbox ? said.outbox.waiting : "?"} messages waiting, ${said.dead_letters ?? "?"} dead letters`]));
+      card(source.network, [
+        ["chain head", source.head],
+        ["read up to", source.frontier],
+        ["lag", source.lag],
+        ["final up to", source.finalized],
+      ], source.error ? "bad" : "")),
+    card(`House: ${said.status}`, [
+      ["pages under way", under],
+      ["messages waiting", said.outbox?.waiting],
+      ["dead letters", said.dead_letters],
+      ["processes", (said.processes || []).filter((one) => one.ok).length],
+    ], said.status === "ok" ? "" : "bad"),
+  );
+  byId("troubles").replaceChildren(...(said.troubles || []).map((trouble) => element("li", trouble)));
+};
+
+const recent = async () => {
+  for (const bet of (await read(`/api/bets/recent?limit=${MOST_ROWS}`)).items.reverse()) show(bet);
+};
+
+const state = (name, text) => {
+  byId("live").dataset.state = name;
+  byId("live").textContent = text;
+};
+
+const heard = (said) => {
+  if (said.type === "subscribed") {
+    state("live", "live");
+    if (said.recovered !== true) recent();
+    return;
+  }
+  if (said.seq === undefined) return;
+  const channel = said.type.startsWith("bet.") ? "bets" : "stats";
+  places[channel] = { epoch: said.epoch, seq: said.seq };
+  if (channel === "bets") show(said.data);
+  else totals();
 };
 
 const listen = (url) => {
   const socket = new WebSocket(url);
-  socket.onopen = () => {
-    byId("state").textContent = "live";
-    socket.send(JSON.stringify({ type: "subscribe", channels: ["bets", "stats"], since: places }));
-  };
-  socket.onmessage = (event) => {
-    const said = JSON.parse(event.data);
-    if (said.type.startsWith("bet.")) {
-      places.bets = { epoch: said.epoch, seq: said.seq };
-      show(said.data);
-    }
-    if (said.type === "stats.updated") {
-      places.stats = { epoch: said.epoch, seq: said.seq };
-      totals();
-    }
-    if (said.type === "subscribed" && said.recovered === false) recent();
-  };
+  const since = Object.keys(places).length ? { since: places } : {};
+  socket.onopen = () => socket.send(JSON.stringify({ type: "subscribe", channels: ["bets", "stats"], ...since }));
+  socket.onmessage = ({ data }) => heard(JSON.parse(data));
   socket.onclose = () => {
-    byId("state").textContent = "reconnecting";
-    setTimeout(() => listen(url), 1000 + Math.random() * 1000);
+    state("waiting", "reconnecting");
+    setTimeout(() => listen(url), 500 + Math.random() * 1000);
   };
 };
 
-const recent = async () => {
-  const answer = await fetch(`/api/bets/recent?limit=${MOST_ROWS}`);
-  if (answer.ok) for (const bet of (await answer.json()).items.reverse()) show(bet);
+// Looks again and again; a house that does not answer is asked again, and said to be silent.
+const look = async () => {
+  try {
+    await Promise.all([health(), totals()]);
+  } catch {
+    state("waiting", "no answer");
+  }
+  setTimeout(look, LOOK_MS);
 };
 
-const begin = async () => {
-  const line = await (await fetch("/api/line")).json();
-  listen(line.feed_url);
-  await Promise.all([recent(), totals(), health()]);
-  setInterval(health, 2000);
-};
-
-begin().catch((error) => { byId("state").textContent = String(error); });
+read("/api/line").then(({ feed_url: url }) => listen(url)).catch((error) => state("waiting", String(error)));
+look();

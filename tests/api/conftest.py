@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import tempfile
@@ -40,9 +41,10 @@ class Api:
     """Where it listens, the process itself, and the servers behind it."""
 
     url: str
-    child: Child
+    feed_port: int
     database_url: str
-    redis: redis.Redis
+    environment: dict[str, str]
+    logs: Path
 
 
 async def fill(database_url: str) -> None:
@@ -83,16 +85,15 @@ async def api(
         await fill(database_url)
     finally:
         await db_session.close()
-    port = free_port()
+    port, feed_port = free_port(), free_port()
     environment = {
         **os.environ,
         "FAIRHOUSE_DATABASE_URL": database_url,
         "FAIRHOUSE_REDIS_URL": redis_server.url,
         "FAIRHOUSE_API_PORT": str(port),
+        "FAIRHOUSE_FEED_PORT": str(feed_port),
     }
-    log = tmp_path_factory.mktemp("api") / "api.log"
-    command = [sys.executable, "-m", "cli.main", "run", "api"]
-    child = spawn("api", command, log=log, env=environment)
+    logs = tmp_path_factory.mktemp("logs")
     url = f"http://127.0.0.1:{port}"
 
     async def answers() -> bool:
@@ -102,9 +103,21 @@ async def api(
             except httpx.HTTPError:
                 return False
 
-    await until_ready(child, answers)
-    yield Api(url, child, database_url, redis_server)
-    await child.stop()
+    async with running("api", environment, logs) as child:
+        await until_ready(child, answers)
+        yield Api(url, feed_port, database_url, environment, logs)
+    assert child.process.returncode == 0
+
+
+@contextlib.asynccontextmanager
+async def running(name: str, environment: dict[str, str], logs: Path) -> AsyncIterator[Child]:
+    """A process of the house, by the command that production uses."""
+    command = [sys.executable, "-m", "cli.main", "run", name]
+    child = spawn(name, command, log=logs / f"{name}.log", env=environment)
+    try:
+        yield child
+    finally:
+        await child.stop()
 
 
 @pytest.fixture

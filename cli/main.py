@@ -1,4 +1,7 @@
-"""The command `fairhouse`: everything a person at a terminal can ask for."""
+"""The command `fairhouse`: everything a person at a terminal can ask for.
+
+Each command imports what it needs when it runs: ten processes start with this file.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +20,6 @@ import logs
 import settings as environment
 from chains.errors import ChainError
 from cli import processes
-from db import migrate as migrations
-from db.session import plain
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -42,7 +43,11 @@ def migrate() -> None:
     """Bring the database up to date."""
     chosen = read_settings()
     logs.setup(chosen, "migrate")
-    migrations.upgrade(plain(chosen.database_url))
+    migrations = import_module("db.migrate")
+    try:
+        migrations.upgrade(chosen.database_url)
+    except migrations.Unreachable as error:
+        raise refuse(f"the database cannot be reached: {error}") from None
     logger.info("the database is up to date")
 
 

@@ -6,8 +6,13 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from sqlalchemy.exc import OperationalError
 
 from db.session import dialect
+
+
+class Unreachable(Exception):
+    """The database does not take us; the message is the driver's first line."""
 
 
 def config(url: str) -> Config:
@@ -18,8 +23,14 @@ def config(url: str) -> Config:
 
 
 def upgrade(url: str, revision: str = "head") -> None:
-    """Bring the database up; safe to run twice and by two at once (they take turns)."""
-    command.upgrade(config(url), revision)
+    """Bring the database up; safe to run twice and by two at once (they take turns).
+
+    Raises `Unreachable`.
+    """
+    try:
+        command.upgrade(config(url), revision)
+    except OperationalError as error:
+        raise Unreachable(str(error.orig).strip().splitlines()[0]) from error
 
 
 def downgrade(url: str, revision: str = "base") -> None:

@@ -235,7 +235,6 @@ class Demo:
 def alone(folder: Path) -> Iterator[None]:
     """Hold the data folder. Raises `Refused` when another demo does."""
     folder.mkdir(parents=True, exist_ok=True)
-    folder.chmod(0o755)  # as root the database runs under another uid
     with (folder / "demo.lock").open("a+") as held:
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)

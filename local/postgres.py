@@ -15,10 +15,20 @@ from pathlib import Path
 
 import psycopg
 
-from local.process import accepts, free_port, running, spawn, until_ready
+from local.process import StartFailed, accepts, free_port, running, spawn, until_ready
 
-# PostgreSQL refuses to run as root; then it runs as nobody, who owns nothing else here.
+# PostgreSQL refuses to run as root; then it runs as nobody, who owns nothing else here, and may
+# pass through folders that only root may enter, such as a checkout in /root.
 NOBODY = 65534
+AS_NOBODY = [
+    "setpriv",
+    f"--reuid={NOBODY}",
+    f"--regid={NOBODY}",
+    "--clear-groups",
+    "--inh-caps=-all,+dac_override",
+    "--ambient-caps=-all,+dac_override",
+    "--bounding-set=-all,+dac_override",
+]
 
 SETTINGS = {
     "listen_addresses": "127.0.0.1",
@@ -59,36 +69,44 @@ async def start(
 ) -> AsyncIterator[Postgres]:
     """A server on `data_dir`, made new when the folder is missing."""
     port = port or free_port()
-    user = NOBODY if os.geteuid() == 0 else None
     if not (data_dir / "PG_VERSION").exists():
-        await asyncio.to_thread(initialize, data_dir, user)
+        await asyncio.to_thread(initialize, data_dir)
     options = {**SETTINGS, "port": str(port), "fsync": "on" if fsync else "off"}
-    command: list[str | Path] = [binaries() / "postgres", "-D", data_dir]
+    lowered = [*AS_NOBODY, "--pdeathsig=INT"] if os.geteuid() == 0 else []
+    command: list[str | Path] = [*lowered, binaries() / "postgres", "-D", data_dir]
     for name, value in options.items():
         command += ["-c", f"{name}={value}"]
     log = data_dir.parent / "logs" / "postgres.log"
-    child = spawn("postgres", command, log=log, user=user, cwd=data_dir, stop_signal=signal.SIGINT)
+    child = spawn("postgres", command, log=log, cwd=data_dir, stop_signal=signal.SIGINT)
     async with running(child):
         await until_ready(child, lambda: answers(port))
         yield Postgres(f"postgresql://fairhouse@127.0.0.1:{port}/postgres", child.pid, port)
 
 
-def initialize(data_dir: Path, user: int | None) -> None:
-    """Make an empty cluster, UTF-8 and with byte order, whose superuser is `fairhouse`."""
+def initialize(data_dir: Path) -> None:
+    """Make an empty cluster, UTF-8 and with byte order, whose superuser is `fairhouse`.
+
+    Raises `StartFailed`.
+    """
     shutil.rmtree(data_dir, ignore_errors=True)
     data_dir.mkdir(parents=True, mode=0o700)
-    if user is not None:
-        os.chown(data_dir, user, user)
-    command = [binaries() / "initdb", "-D", data_dir, "-U", "fairhouse", "-A", "trust"]
-    subprocess.run(
-        [*map(str, command), "-E", "UTF8", "--locale=C", "--no-sync"],
-        check=True,
-        stdout=subprocess.DEVNULL,
-        user=user,
-        group=user,
-        extra_groups=[] if user is not None else None,
-        cwd="/",
-    )
+    lowered = []
+    if os.geteuid() == 0:
+        lowered = AS_NOBODY
+        os.chown(data_dir, NOBODY, NOBODY)
+    command = [*lowered, binaries() / "initdb", "-D", data_dir, "-U", "fairhouse", "-A", "trust"]
+    log = data_dir.parent / "logs" / "initdb.log"
+    log.parent.mkdir(exist_ok=True)
+    with log.open("wb") as out:
+        made = subprocess.run(
+            [*map(str, command), "-E", "UTF8", "--locale=C", "--no-sync"],
+            check=False,
+            stdout=out,
+            stderr=out,
+            cwd="/",
+        )
+    if made.returncode != 0:
+        raise StartFailed("initdb", log)
 
 
 async def answers(port: int) -> bool:

@@ -57,7 +57,6 @@ def spawn(
     log: Path,
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
-    user: int | None = None,
     stop_signal: signal.Signals = signal.SIGTERM,
 ) -> Child:
     """Start a child that receives `stop_signal` even when its parent is killed outright."""
@@ -74,9 +73,6 @@ def spawn(
             stderr=subprocess.STDOUT,
             env=dict(env) if env is not None else None,
             cwd=cwd,
-            user=user,
-            group=user,
-            extra_groups=[] if user is not None else None,
             start_new_session=True,
             preexec_fn=die_with_parent,
         )

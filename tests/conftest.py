@@ -26,7 +26,6 @@ _numbers = itertools.count()
 def postgres_server() -> Iterator[postgres.Postgres]:
     """The session's server: embedded, in a loop and thread of its own."""
     folder = Path(tempfile.mkdtemp(prefix="fairhouse-tests-"))
-    folder.chmod(0o755)  # as root the server runs under another uid
     handle: list[postgres.Postgres] = []
     failure: list[BaseException] = []
     up, down = threading.Event(), threading.Event()

@@ -79,7 +79,6 @@ async def copy_again(table: str, source: int) -> float:
 async def main(bets: int, per_page: int) -> dict[str, Any]:
     logger.remove()
     with tempfile.TemporaryDirectory(prefix="fairhouse-bench-") as folder:
-        os.chmod(folder, 0o755)  # as root the server runs under another uid
         async with postgres.start(Path(folder) / "postgres") as server:
             await asyncio.to_thread(migrate.upgrade, server.url)
             db_session.configure(server.url)

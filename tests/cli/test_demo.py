@@ -1,0 +1,167 @@
+"""`fairhouse demo` as a person runs it: a measured run, and a run that is interrupted."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+from websockets.asyncio.client import connect
+
+from local.process import Child, alive, free_port, spawn
+
+READY_S, STOP_S = 60.0, 20.0
+PROCESSES = {
+    "demo",
+    "postgres",
+    "redis",
+    "anvil",
+    "surfpool",
+    "api",
+    "feed",
+    "indexer",
+    "relay",
+    "keeper",
+    "worker chain",
+    "worker interpretation",
+    "worker stats",
+}
+
+
+class Run:
+    """One demo in a folder of its own."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        self.folder = folder
+        self.environment = {
+            **os.environ,
+            "FAIRHOUSE_DATA": str(folder),
+            "FAIRHOUSE_API_PORT": str(free_port()),
+            "FAIRHOUSE_FEED_PORT": str(free_port()),
+        }
+        command: list[str | Path] = [Path(sys.executable).parent / "fairhouse", "demo", *options]
+        self.child: Child = spawn(
+            "demo", command, log=folder.parent / "demo.log", env=self.environment
+        )
+
+    def said(self) -> str:
+        return self.child.log.read_text()
+
+    async def description(self) -> dict[str, Any]:
+        """demo.json, once it is there."""
+        path = self.folder / "demo.json"
+        deadline = time.monotonic() + READY_S
+        while not path.exists():
+            assert self.child.process.poll() is None, self.said()
+            assert time.monotonic() < deadline, self.said()
+            await asyncio.sleep(0.1)
+        found: dict[str, Any] = json.loads(path.read_text())
+        return found
+
+    async def ended(self, seconds: float) -> int:
+        deadline = time.monotonic() + seconds
+        while self.child.process.poll() is None:
+            assert time.monotonic() < deadline, self.said()
+            await asyncio.sleep(0.1)
+        return self.child.process.returncode
+
+
+@contextlib.asynccontextmanager
+async def demo(folder: Path, *options: str) -> AsyncIterator[Run]:
+    run = Run(folder, *options)
+    try:
+        yield run
+    finally:
+        await run.child.stop(grace_s=STOP_S)
+
+
+async def gone(pids: dict[str, int]) -> dict[str, int]:
+    """What of these still lives a little later."""
+    for _ in range(50):
+        left = {name: pid for name, pid in pids.items() if alive(pid)}
+        if not left:
+            return {}
+        await asyncio.sleep(0.1)
+    return left
+
+
+@pytest.mark.timeout(240)
+async def test_a_measured_run_finds_nothing_missing_and_nothing_doubled(tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    options = ("--headless", "--for", "8", "--report", str(report))
+    async with demo(tmp_path / "data", *options) as run:
+        description = await run.description()
+        assert await run.ended(180) == 0, run.said()
+    measured = json.loads(report.read_text())
+    assert measured["ok"] is True
+    names = {one["name"] for one in measured["networks"].values()}
+    assert names == {"evm-local", "solana-local"}
+    for one in measured["networks"].values():
+        assert one["differences"] == {}
+        assert one["bets_sent"] == one["bets_indexed"] == one["bets_settled"] > 3
+        assert one["feed_messages"] == 2 * one["bets_sent"]
+        assert one["latency_ms"]["p50"] <= one["latency_ms"]["p99"]
+    assert await gone(description["processes"]) == {}
+    assert not (tmp_path / "data" / "demo.json").exists()
+
+
+@pytest.mark.timeout(240)
+async def test_a_run_tells_others_where_everything_is_and_ctrl_c_leaves_nothing(
+    tmp_path: Path,
+) -> None:
+    async with demo(tmp_path / "data", "--evm-rate", "5", "--solana-rate", "2") as run:
+        said = await run.description()
+        assert said["ready"] is True
+        assert set(said["processes"]) == PROCESSES
+        for place in said["networks"]:
+            interface = place.get("idl") or place["abi"]
+            assert json.loads(Path(interface).read_text())
+            assert place["rpc_url"].startswith("http")
+            assert place["program"]
+        async with (
+            httpx.AsyncClient(base_url=said["api_url"]) as client,
+            connect(said["feed_url"]) as feed,
+        ):
+            assert (await client.get("/health")).json()["status"] == "ok"
+            assert json.loads(await feed.recv())["type"] == "welcome"
+            await feed.send('{"type":"subscribe","channels":["bets"]}')
+            seen: set[str] = set()
+            async with asyncio.timeout(30):
+                while len(seen) < 4:
+                    heard = json.loads(await feed.recv())
+                    if heard["type"].startswith("bet."):
+                        seen.add(heard["data"]["network"].split(":")[0] + " " + heard["type"])
+            assert "eip155 bet.settled" in seen
+            assert "solana bet.placed" in seen
+        with psycopg.connect(said["database_url"]) as connection:
+            row = connection.execute("SELECT count(*) FROM bets").fetchone()
+            assert row is not None
+            assert row[0] > 0
+        await refused(run)
+        run.child.process.send_signal(signal.SIGINT)
+        assert await run.ended(STOP_S) == 0, run.said()
+        assert await gone(said["processes"]) == {}
+
+
+async def refused(run: Run) -> None:
+    """A second demo in the same folder, or on the same ports, says why it does not start."""
+    second = await asyncio.create_subprocess_exec(
+        Path(sys.executable).parent / "fairhouse",
+        "demo",
+        env=run.environment,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, error = await second.communicate()
+    assert second.returncode == 2
+    assert error.decode().strip().count("\n") == 0
+    assert "set FAIRHOUSE_DATA" in error.decode()

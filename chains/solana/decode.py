@@ -21,7 +21,10 @@ from chains.solana.message import Instruction, read_message
 EVENT_TAG = bytes.fromhex("e445a52e51cb9a1d")
 """What `emit_cpi!` puts before the event: sha256("anchor:event")[:8], reversed."""
 KINDS = ("data", "cpi", "instruction")
+# Places in a tx that several followed programs share without meeting: a line of the log by its
+# number, and what a cut log lost by whose it is.
 DATA_INDEX = 1 << 30
+LOST_INDEX = 1 << 31
 """Data lines are numbered from here, above every instruction."""
 OUTER = 1 << 16
 
@@ -190,12 +193,12 @@ def _found(answer: Mapping[str, Any], meta: Mapping[str, Any], address: str) -> 
         return
     lines = meta.get("logMessages")
     spoken = spoken_by(address, lines or ())
-    for ordinal, line in enumerate(spoken.data):
-        yield Raw(position, tx, DATA_INDEX + ordinal, "data", line or b"\0", None, tx_index, time)
+    for number, line in spoken.data:
+        yield Raw(position, tx, DATA_INDEX + number, "data", line or b"\0", None, tx_index, time)
     missing = lines is None or (spoken.broken is not None and spoken.closed < entries)
     if missing and not spoke:
         # An empty body is never decodable: it stands in the dead letters for what was cut off.
-        index = DATA_INDEX + len(spoken.data)
+        index = LOST_INDEX + int.from_bytes(from_base58(address)[:4], "big")
         yield Raw(position, tx, index, "data", b"", None, tx_index, time)
 
 

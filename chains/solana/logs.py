@@ -24,13 +24,13 @@ END = re.compile(rf"Program {ID} (?:success|failed(?:: .*)?)", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
-    """What one program wrote with sol_log_data, and whether the record is whole.
+    """What one program wrote with sol_log_data, by line number, and whether the record is whole.
 
     `closed` counts its frames that were seen to end; `broken` says why the lines after some
     point are missing or cannot be attributed.
     """
 
-    data: tuple[bytes, ...]
+    data: tuple[tuple[int, bytes], ...]
     closed: int
     broken: str | None
 
@@ -38,12 +38,12 @@ class Spoken:
 def spoken_by(program: str, lines: Sequence[str]) -> Spoken:
     """The data lines written while `program` was the running one."""
     stack: list[str] = []
-    data: list[bytes] = []
+    data: list[tuple[int, bytes]] = []
     closed = 0
-    for line in lines:
+    for number, line in enumerate(lines):
         if line.startswith(WRITTEN):
             if stack and stack[-1] == program and line.startswith(DATA):
-                data.append(payload(line[len(DATA) :]))
+                data.append((number, payload(line[len(DATA) :])))
         elif line == TRUNCATED:
             return Spoken(tuple(data), closed, "the node cut the log")
         elif match := INVOKE.fullmatch(line):

@@ -120,13 +120,28 @@ def events(answer: dict[str, Any]) -> list[tuple[int, str, object]]:
 BET = b"\1" + struct.pack("<Q", 5)
 
 
+def test_two_followed_programs_in_one_tx_have_places_of_their_own() -> None:
+    """A place is unique in its tx, whoever is followed: raw events of both are kept side by side."""
+    inside = frame(THEM, line(tip(2)), depth=2)
+    outer = frame(US, line(tip(1)), *inside, line(tip(3)))
+    for logs in (outer, [*outer[:-2], "Log truncated"]):
+        answer = tx(
+            call(US, BET, PLAYER), logs=logs, inner={0: [call(THEM, BET, PLAYER, height=2)]}
+        )
+        ours = {raw.index for raw in candidates(answer, US)}
+        theirs = {raw.index for raw in candidates(answer, THEM)}
+        assert len(ours) >= 3
+        assert len(theirs) >= 2
+        assert not ours & theirs
+
+
 def test_a_logged_event_is_found_with_its_place_and_time() -> None:
     answer = tx(call(US, BET, PLAYER), logs=frame(US, line(tip(2**64 - 1)), line(tip(1))))
     raws = candidates(answer, US)
     assert [(r.position, r.tx, r.index, r.kind) for r in raws] == [
         (77, "sig", 0, "instruction"),
-        (77, "sig", DATA_INDEX, "data"),
         (77, "sig", DATA_INDEX + 1, "data"),
+        (77, "sig", DATA_INDEX + 2, "data"),
     ]
     assert raws[0].time is not None
     assert raws[0].time.isoformat() == "2023-11-14T22:13:20+00:00"

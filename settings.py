@@ -61,6 +61,7 @@ class Settings(BaseSettings):
     poll_ms: int = Field(default=1000, ge=50)
     api_connections: int = Field(default=10, ge=1)
     rpc_rate: float = Field(default=50.0, gt=0)
+    rpc_timeout_s: float = Field(default=10.0, gt=0)
     rpc_concurrency: int = Field(default=8, ge=1, le=256)
     page_size: int = Field(default=100, ge=1, le=1000)
     evm_range: int = Field(default=500, ge=1)

@@ -18,7 +18,7 @@ from chains.errors import RpcError, WrongChain
 
 T = TypeVar("T")
 Call = tuple[str, Sequence[Any]]
-TIMEOUT_S = 30.0
+TIMEOUT_S = 10.0
 FIRST_REST_S, LONGEST_REST_S = 0.25, 15.0
 TOO_MANY = (-32005, -32029, -32097)
 LAGGING = (-32004, -32014, -32016)
@@ -112,12 +112,14 @@ class Node:
         identify: tuple[str, Callable[[str], str]],
         rate: float = 50.0,
         concurrency: int = 8,
+        timeout_s: float = TIMEOUT_S,
     ) -> None:
         if not urls:
             raise ValueError("a network needs at least one RPC URL")
         self.providers = [Provider(url, rate) for url in urls]
         self.expected: str | None = None
         self._identify = identify
+        self._timeout = aiohttp.ClientTimeout(total=timeout_s)
         self._slots = asyncio.Semaphore(concurrency)
         self._session: aiohttp.ClientSession | None = None
 
@@ -243,7 +245,7 @@ class Node:
     ) -> tuple[int, bytes, float | None]:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                timeout=aiohttp.ClientTimeout(total=TIMEOUT_S),
+                timeout=self._timeout,
                 connector=aiohttp.TCPConnector(limit=64),
             )
         try:

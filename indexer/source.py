@@ -90,8 +90,12 @@ def rpcs(settings: Settings, planned: Sequence[Planned]) -> dict[str, AnyRpc]:
     for one in planned:
         room: type[AnyRpc] = EvmRpc if one.network.chain == "evm" else SolanaRpc
         if one.network.name not in made:
-            rate, concurrency = settings.rpc_rate, settings.rpc_concurrency
-            made[one.network.name] = room(one.urls, rate=rate, concurrency=concurrency)
+            made[one.network.name] = room(
+                one.urls,
+                rate=settings.rpc_rate,
+                concurrency=settings.rpc_concurrency,
+                timeout_s=settings.rpc_timeout_s,
+            )
     return made
 
 

@@ -133,7 +133,12 @@ def _rpc(name: str, network: str) -> Rpc:
     chosen = settings.load()
     if not chosen.rpc.get(name):
         raise RpcError(f"no RPC URL is set for network {name} (FAIRHOUSE_RPC)")
-    made = Rpc(chosen.rpc[name], rate=chosen.rpc_rate, concurrency=chosen.rpc_concurrency)
+    made = Rpc(
+        chosen.rpc[name],
+        rate=chosen.rpc_rate,
+        concurrency=chosen.rpc_concurrency,
+        timeout_s=chosen.rpc_timeout_s,
+    )
     made.node.expected = network  # the listener pinned it; a node of another chain is not asked
     return made
 

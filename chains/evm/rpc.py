@@ -14,7 +14,7 @@ from chains.errors import RpcError, WrongChain
 from chains.evm import finality
 from chains.evm.logs import Log
 from chains.evm.ranges import RangeTooLarge, too_large
-from chains.http import Node, Refused, typed
+from chains.http import TIMEOUT_S, Node, Refused, typed
 
 __all__ = ["Header", "RangeTooLarge", "Rpc", "RpcError", "agree"]
 
@@ -50,12 +50,20 @@ def bloom_bits(address: str) -> tuple[int, ...]:
 class Rpc:
     """The questions that the house asks of an EVM chain."""
 
-    def __init__(self, urls: Sequence[str], *, rate: float = 50.0, concurrency: int = 8) -> None:
+    def __init__(
+        self,
+        urls: Sequence[str],
+        *,
+        rate: float = 50.0,
+        concurrency: int = 8,
+        timeout_s: float = TIMEOUT_S,
+    ) -> None:
         self.node = Node(
             urls,
             identify=("eth_chainId", lambda answer: f"eip155:{int(answer, 16)}"),
             rate=rate,
             concurrency=concurrency,
+            timeout_s=timeout_s,
         )
 
     async def close(self) -> None:

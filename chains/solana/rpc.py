@@ -9,7 +9,7 @@ import msgspec
 
 from chains.chain import Block
 from chains.errors import WrongChain
-from chains.http import Node
+from chains.http import TIMEOUT_S, Node
 
 PAGE = 1_000  # the most signatures that a node gives at once
 STATUSES = 256  # the most signatures that a node takes at once
@@ -37,12 +37,20 @@ class Statuses(msgspec.Struct):
 class Rpc:
     """The questions that the house asks of Solana."""
 
-    def __init__(self, urls: Sequence[str], *, rate: float = 50.0, concurrency: int = 8) -> None:
+    def __init__(
+        self,
+        urls: Sequence[str],
+        *,
+        rate: float = 50.0,
+        concurrency: int = 8,
+        timeout_s: float = TIMEOUT_S,
+    ) -> None:
         self.node = Node(
             urls,
             identify=("getGenesisHash", lambda answer: f"solana:{answer[:32]}"),
             rate=rate,
             concurrency=concurrency,
+            timeout_s=timeout_s,
         )
 
     async def close(self) -> None:

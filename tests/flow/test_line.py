@@ -10,7 +10,7 @@ import secrets
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,7 @@ class Line:
         self.environment: dict[str, str] = {}
         self.evm: Any = None
         self.solana: Any = None
+        self.pids: dict[str, int] = {}
 
     def start(self, *names: str) -> None:
         for name in names:
@@ -154,6 +155,7 @@ async def line(tmp_path: Path, own_database: str) -> AsyncIterator[Line]:
         ether = await stack.enter_async_context(anvil.start(tmp_path / "anvil"))
         sol = await stack.enter_async_context(surfpool.start(tmp_path / "surfpool"))
         made = Line(tmp_path, own_database, store.url)
+        made.pids = {"redis": store.pid, "anvil": ether.pid, "surfpool": sol.pid}
         key = Account.from_key(EVM_KEY)
         payer = await stack.enter_async_context(evm.Sender(ether.rpc_url, EVM_KEY))
         made.evm = EvmHouse(payer, await deploy.to_evm(payer, key.address, vault=100 * ETHER))
@@ -167,6 +169,7 @@ async def line(tmp_path: Path, own_database: str) -> AsyncIterator[Line]:
             **os.environ,
             "DATABASE_URL": own_database,
             "REDIS_URL": store.url,
+            "FAIRHOUSE_RPC_TIMEOUT_S": "2",
             "FAIRHOUSE_RPC": json.dumps(
                 {"evm-local": [ether.rpc_url], "solana-local": [sol.rpc_url]}
             ),
@@ -233,3 +236,63 @@ async def test_an_emptied_redis_and_killed_processes_lose_and_double_nothing(lin
         "SELECT sum(bets)::int, sum(settled)::int FROM casino_stats WHERE bucket = 'total'",
         [(4, 2)],
     )
+
+
+@contextlib.contextmanager
+def silent(pid: int) -> Iterator[None]:
+    """A server that takes connections and answers none of them: the worst way to be away."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+@contextlib.asynccontextmanager
+async def closed(database_url: str) -> AsyncIterator[None]:
+    """A database that throws everybody out and lets nobody in."""
+    server, _, name = database_url.rpartition("/")
+    async with await psycopg.AsyncConnection.connect(
+        f"{server}/postgres", autocommit=True
+    ) as connection:
+        await connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false".encode())
+        await connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (name,)
+        )
+        try:
+            yield
+        finally:
+            await connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true".encode())
+
+
+async def test_whatever_is_away_for_a_while_the_line_recovers_by_itself(line: Line) -> None:
+    """Redis, then the database, then each chain's node; nothing is started again by hand."""
+    line.start(*PROCESSES)
+    for house in (line.evm, line.solana):
+        await house.commit()
+        await house.place()
+    counted = "SELECT count(*)::int FROM bets"
+    await line.until(counted, [(2,)])
+    with silent(line.pids["redis"]):
+        await line.evm.place()
+        await asyncio.sleep(7)
+    await line.until(counted, [(3,)], 60)
+    async with closed(line.database_url):
+        await line.evm.place()
+        await line.solana.place()
+        await asyncio.sleep(4)
+    await line.until(counted, [(5,)], 60)
+    with silent(line.pids["anvil"]):
+        await line.solana.place()
+        await line.until(counted, [(6,)])  # one chain does not hold back the other
+        await line.until(
+            "SELECT error IS NOT NULL FROM sources WHERE program = 'casino_evm'", [(True,)], 60
+        )
+    await line.evm.place()
+    await line.until(counted, [(7,)], 60)
+    await line.until("SELECT count(*)::int FROM sources WHERE error IS NOT NULL", [(0,)], 60)
+    await line.until("SELECT count(*)::int FROM outbox WHERE published_at IS NULL", [(0,)], 60)
+    assert {name: child.process.poll() for name, child in line.children.items()} == dict.fromkeys(
+        PROCESSES
+    )
+    assert set((await line.stop()).values()) == {0}

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 
 from db.session import dialect
 
@@ -20,6 +21,11 @@ def config(url: str) -> Config:
 def upgrade(url: str, revision: str = "head") -> None:
     """Bring the database up; safe to run twice and by two at once (they take turns)."""
     command.upgrade(config(url), revision)
+
+
+def newest() -> str | None:
+    """The revision that an up-to-date database has."""
+    return ScriptDirectory.from_config(config("postgresql://")).get_current_head()
 
 
 def downgrade(url: str, revision: str = "base") -> None:

@@ -15,6 +15,8 @@ from typing import Annotated
 import typer
 from loguru import logger
 from pydantic import ValidationError
+from pydantic_settings import SettingsError
+from rich.console import Console
 
 import logs
 import settings as environment
@@ -36,6 +38,8 @@ def read_settings() -> environment.Settings:
     except ValidationError as error:
         first = error.errors()[0]
         raise refuse(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+    except SettingsError as error:
+        raise refuse(str(error)) from error
 
 
 @app.command()
@@ -71,6 +75,13 @@ def run(
         asyncio.run(until_told(lambda: processes.loop(process, chosen)))
     except* ChainError as group:
         raise refuse(str(group.exceptions[0])) from None
+
+
+@app.command()
+def doctor() -> None:
+    """Say line by line what is well and what is missing; exit code 1 if anything is broken."""
+    if not asyncio.run(import_module("cli.doctor").show(Console())):
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 from sqlalchemy.exc import OperationalError
 
 from db.session import dialect
@@ -31,6 +32,11 @@ def upgrade(url: str, revision: str = "head") -> None:
         command.upgrade(config(url), revision)
     except OperationalError as error:
         raise Unreachable(str(error.orig).strip().splitlines()[0]) from error
+
+
+def newest() -> str | None:
+    """The revision that an up-to-date database has."""
+    return ScriptDirectory.from_config(config("postgresql://")).get_current_head()
 
 
 def downgrade(url: str, revision: str = "base") -> None:

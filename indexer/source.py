@@ -23,6 +23,7 @@ from chains.solana.rpc import Rpc as SolanaRpc
 from settings import Settings, SourceSetting
 
 AnyRpc = EvmRpc | SolanaRpc
+ROOMS: dict[str, type[AnyRpc]] = {"evm": EvmRpc, "solana": SolanaRpc}
 ANSWER_S = 5.0
 
 
@@ -88,8 +89,8 @@ def rpcs(settings: Settings, planned: Sequence[Planned]) -> dict[str, AnyRpc]:
     """One room to ask in for each network: its sources share the providers' budgets."""
     made: dict[str, AnyRpc] = {}
     for one in planned:
-        room: type[AnyRpc] = EvmRpc if one.network.chain == "evm" else SolanaRpc
         if one.network.name not in made:
+            room = ROOMS[one.network.chain]
             made[one.network.name] = room(
                 one.urls,
                 rate=settings.rpc_rate,

@@ -136,6 +136,14 @@ class Rpc:
                 raise RpcError(f"a log of block {log.block_number} came for {lower}..{upper}")
         return found
 
+    async def deployed(self, address: str) -> bool:
+        """Whether a contract lives at an address."""
+        return len(await self.node.ask("eth_getCode", [address, "latest"], str)) > len("0x")
+
+    async def balance(self, address: str) -> int:
+        """What an address holds of the network's own coin."""
+        return int(await self.node.ask("eth_getBalance", [address, "latest"], str), 16)
+
     async def _header(self, number: str) -> Header | None:
         return await self.node.ask("eth_getBlockByNumber", [number, False], Header | None)  # type: ignore[arg-type]
 

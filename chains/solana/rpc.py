@@ -34,6 +34,15 @@ class Statuses(msgspec.Struct):
     value: list[Status | None]
 
 
+class Account(msgspec.Struct):
+    lamports: int = 0
+    executable: bool = False
+
+
+class AccountInfo(msgspec.Struct):
+    value: Account | None = None
+
+
 class Rpc:
     """The questions that the house asks of Solana."""
 
@@ -103,6 +112,22 @@ class Rpc:
         options = {"searchTransactionHistory": True}
         asked = [list(signatures), options]
         return (await self.node.ask("getSignatureStatuses", asked, Statuses)).value
+
+    async def deployed(self, address: str) -> bool:
+        """Whether a program lives at an address."""
+        account = await self._account(address)
+        return account is not None and account.executable
+
+    async def balance(self, address: str) -> int:
+        """What an address holds of the network's own coin."""
+        account = await self._account(address)
+        return account.lamports if account is not None else 0
+
+    async def _account(self, address: str) -> Account | None:
+        options = {"commitment": "confirmed", "encoding": "base64"}
+        nothing = {"dataSlice": {"offset": 0, "length": 0}}
+        asked = [address, options | nothing]
+        return (await self.node.ask("getAccountInfo", asked, AccountInfo)).value
 
 
 def agree(expected: str, found: str, name: str) -> None:

@@ -18,11 +18,11 @@ from loguru import logger
 
 from chains import manifest
 from chains.errors import ChainError
-from db.session import plain
 from settings import Settings
 from workers import houses
 from workers.houses import REFUSED, Batch, EvmHouse, Foreign, House, OpenBet, SolanaHouse
-from workers.sealed import Connection, Proofs, Sealer, draw
+from workers.leader import Connection, connect, leads
+from workers.sealed import Proofs, Sealer, draw
 
 LEADER = 7_302_114_004  # any number that nothing else locks
 STANDBY_S = 1.0
@@ -78,9 +78,7 @@ async def run(settings: Settings) -> None:
 async def lead(settings: Settings, wanted: Sequence[Any]) -> None:
     """Keep for as long as this connection holds the lock; returns when another one does."""
     async with await connect(settings) as connection:
-        asked = await connection.execute("SELECT pg_try_advisory_lock(%s)", (LEADER,))
-        row = await asked.fetchone()
-        if row is None or not row[0]:
+        if not await leads(connection, LEADER):
             return
         logger.info("keeping {} casinos", len(wanted))
         async with asyncio.TaskGroup() as tasks:
@@ -89,12 +87,6 @@ async def lead(settings: Settings, wanted: Sequence[Any]) -> None:
             while True:
                 await connection.execute("SELECT 1")  # the lock lives as long as this answers
                 await asyncio.sleep(STANDBY_S)
-
-
-async def connect(settings: Settings) -> Connection:
-    return await psycopg.AsyncConnection.connect(
-        plain(settings.database_url), autocommit=True, connect_timeout=5, keepalives_idle=5
-    )
 
 
 async def keep(settings: Settings, source: Any) -> None:

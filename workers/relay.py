@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import groupby
 
 import orjson
 import psycopg
 from loguru import logger
 from psycopg.rows import TupleRow
 from redis.asyncio import Redis
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import RedisError
 
-from db.session import plain
 from settings import Settings
+from workers import streams
+from workers.leader import Connection, connect, leads
+from workers.streams import Entry, Top
 
 LEADER = 7_302_114_003  # any number that nothing else locks
 BATCH = 1_000
-STREAM_LENGTH = 10_000
 POLL_S = 0.5
 STANDBY_S = 1.0
+INSPECT_S = 1.0
 PRUNE_S = 60.0
 
 NUMBER = """
@@ -39,32 +43,46 @@ FROM (
     FROM due
 ) d JOIN counted c USING (namespace) WHERE o.id = d.id
 """
-DUE = """
+MESSAGES = """
 SELECT o.id, o.namespace, o.type, o.casino, o.player, o.game, o.data,
     (extract(epoch FROM o.created_at) * 1000)::bigint, o.seq, s.epoch
 FROM outbox o JOIN streams s USING (namespace)
-WHERE o.published_at IS NULL AND o.seq IS NOT NULL ORDER BY o.seq, o.namespace LIMIT %s
+"""
+DUE = f"""
+{MESSAGES} WHERE o.published_at IS NULL AND o.seq IS NOT NULL
+ORDER BY o.seq, o.namespace LIMIT %s
 """
 PUBLISHED = "UPDATE outbox SET published_at = clock_timestamp() WHERE id = ANY(%s)"
+KEPT = f"""
+{MESSAGES} WHERE o.namespace = %s AND o.seq > %s AND o.seq <= %s ORDER BY o.seq
+"""
+# Everything up to `published` was in Redis once; beyond it, messages may be there or not.
+NUMBERED = """
+SELECT s.namespace, s.epoch, coalesce(min(o.seq) - 1, s.seq) AS published, s.seq
+FROM streams s LEFT JOIN outbox o
+    ON o.namespace = s.namespace AND o.published_at IS NULL AND o.seq IS NOT NULL
+GROUP BY s.namespace
+"""
+RENEW = "UPDATE streams SET epoch = %s WHERE namespace = %s"
 PRUNE = """
 DELETE FROM outbox WHERE published_at < now() - make_interval(hours => %s)
 """
 
-Connection = psycopg.AsyncConnection[TupleRow]
-
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """A message as the stream keeps it, with what the feed filters by."""
+class Numbered:
+    """A stream as PostgreSQL knows it."""
 
-    id: int
     namespace: str
+    epoch: str
+    published: int
     seq: int
-    fields: dict[Any, Any]
 
-
-def key(namespace: str) -> str:
-    return f"feed:{namespace}"
+    def ends(self, top: Top) -> bool:
+        """Whether a stream in Redis ends as it should."""
+        if top.epoch is None:
+            return self.published == 0
+        return top.epoch == self.epoch and self.published <= top.seq <= self.seq
 
 
 async def run(settings: Settings) -> None:
@@ -80,24 +98,24 @@ async def run(settings: Settings) -> None:
 async def lead(settings: Settings) -> None:
     """Relay for as long as this connection holds the lock; returns when another one does."""
     async with (
-        await psycopg.AsyncConnection.connect(
-            plain(settings.database_url), autocommit=True, keepalives_idle=5
-        ) as connection,
+        await connect(settings) as connection,
         Redis.from_url(settings.redis_url, socket_timeout=5) as redis,
     ):
-        asked = await connection.execute("SELECT pg_try_advisory_lock(%s)", (LEADER,))
-        row = await asked.fetchone()
-        if row is None or not row[0]:
+        if not await leads(connection, LEADER):
             return
         logger.info("leading the relay")
         await connection.execute("LISTEN outbox")
-        pruned = 0.0
+        inspected = pruned = 0.0
         while True:
+            now = time.monotonic()
+            if now - inspected > INSPECT_S:
+                await inspect(connection, redis)
+                inspected = now
+            if now - pruned > PRUNE_S:
+                await connection.execute(PRUNE, (settings.outbox_retention_h,))
+                pruned = now
             if not await step(connection, redis):
                 await _quiet(connection)
-            if asyncio.get_running_loop().time() - pruned > PRUNE_S:
-                pruned = asyncio.get_running_loop().time()
-                await connection.execute(PRUNE, (settings.outbox_retention_h,))
 
 
 async def step(connection: Connection, redis: Redis) -> int:
@@ -107,40 +125,66 @@ async def step(connection: Connection, redis: Redis) -> int:
     rows = await (await connection.execute(DUE, (BATCH,))).fetchall()
     if not rows:
         return 0
-    await publish(redis, [entry(row) for row in rows])
-    await connection.execute(PUBLISHED, ([row[0] for row in rows],))
-    return len(rows)
+    published = await publish(redis, [entry(row) for row in rows])
+    await connection.execute(PUBLISHED, ([one.id for one in published],))
+    if len(published) < len(rows):
+        await inspect(connection, redis)
+    return len(published)
+
+
+async def publish(redis: Redis, entries: Sequence[Entry]) -> list[Entry]:
+    """XADD under each message's own number; a stream that lost its end takes none."""
+    published: list[Entry] = []
+    ordered = sorted(entries, key=lambda one: (one.namespace, one.seq))
+    for _, group in groupby(ordered, key=lambda one: one.namespace):
+        part = list(group)
+        if await streams.append(redis, part):
+            published += part
+    return published
+
+
+async def inspect(connection: Connection, redis: Redis) -> None:
+    """Compare the end of every stream with what was published, and rebuild what Redis lost."""
+    rows = await (await connection.execute(NUMBERED)).fetchall()
+    for numbered in (Numbered(*row) for row in rows):
+        top = await streams.top(redis, numbered.namespace)
+        if not numbered.ends(top):
+            await rebuild(connection, redis, numbered, top)
+
+
+async def rebuild(connection: Connection, redis: Redis, numbered: Numbered, top: Top) -> None:
+    """The published messages once more, if all are kept up to the last; else a new epoch.
+
+    A stream of our epoch that is ahead of our numbers was filled from a future that this database
+    does not know: nobody may resume in it.
+    """
+    namespace, last = numbered.namespace, numbered.published
+    ahead = top.epoch == numbered.epoch and top.seq > numbered.seq
+    entries = [] if ahead else await kept(connection, namespace, last)
+    if not entries and (last or ahead):
+        epoch = secrets.token_hex(8)
+        await connection.execute(RENEW, (epoch, namespace))
+        entries = [streams.mark(namespace, last, epoch)] if last else []
+        logger.warning("{} begins a new epoch after message {}", namespace, last)
+    else:
+        logger.warning("{} is rebuilt: {} messages up to {}", namespace, len(entries), last)
+    await streams.replace(redis, namespace, entries)
+
+
+async def kept(connection: Connection, namespace: str, last: int) -> list[Entry]:
+    """The longest run of messages up to the last one that the outbox still has."""
+    asked = await connection.execute(KEPT, (namespace, last - streams.LENGTH, last))
+    entries = [entry(row) for row in await asked.fetchall()]
+    run: list[Entry] = []
+    while entries and entries[-1].seq == last - len(run):
+        run.append(entries.pop())
+    return run[::-1]
 
 
 def entry(row: TupleRow) -> Entry:
     id, namespace, type, casino, player, game, data, at_ms, seq, epoch = row
     message = {"type": type, "data": data, "timestamp": at_ms, "seq": seq, "epoch": epoch}
-    fields = {
-        "m": orjson.dumps(message),
-        "casino": casino.encode(),
-        "player": (player or "").encode(),
-        "game": (game or "").encode(),
-        "epoch": epoch.encode(),
-    }
-    return Entry(id, namespace, seq, fields)
-
-
-async def publish(redis: Redis, entries: list[Entry]) -> None:
-    """XADD under the message's own number: Redis itself refuses a repeat after a crash."""
-    pipeline = redis.pipeline(transaction=False)
-    for one in entries:
-        pipeline.xadd(
-            key(one.namespace),
-            one.fields,
-            id=f"{one.seq}-0",
-            maxlen=STREAM_LENGTH,
-            approximate=True,
-        )
-    for result in await pipeline.execute(raise_on_error=False):
-        if isinstance(result, ResponseError) and "equal or smaller" in str(result):
-            continue
-        if isinstance(result, Exception):
-            raise result
+    return Entry(id, namespace, seq, epoch, orjson.dumps(message), casino, player or "", game or "")
 
 
 async def _quiet(connection: Connection) -> None:

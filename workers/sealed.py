@@ -5,17 +5,14 @@ from __future__ import annotations
 import secrets
 from collections import OrderedDict
 
-import psycopg
 from Crypto.Cipher import AES
-from psycopg.rows import TupleRow
 
 from games.fairness import bets, merkle
 from workers.houses import Batch, House
+from workers.leader import Connection
 
 NONCE, MAC = 12, 16
 TREES = 16  # how many batches' trees are kept at hand
-
-Connection = psycopg.AsyncConnection[TupleRow]
 
 BATCH = """
 INSERT INTO seed_batches (network, program, first, count, root, reveal_by)

@@ -20,6 +20,7 @@ from api.feed.protocol import CHANNELS, Filters, Place, Subscribe, encode
 MOST_WAITING = 1 << 20  # bytes
 MOST_REPLAYED = 1_000
 BLOCK_MS = 1_000
+INSPECT_S = 1.0
 READ = 1_000
 
 
@@ -34,6 +35,7 @@ class Message:
     casino: str
     game: str
     player: str
+    rebuilt: bool
 
 
 @dataclass(eq=False)
@@ -69,20 +71,28 @@ class Hub:
         self.listeners: set[Listener] = set()
         self.ready = asyncio.Event()
         self._redis = redis
-        self._last: dict[str, str] = {}
+        self._last = dict.fromkeys(CHANNELS, 0)
         self._epochs: dict[str, str] = {}
+        self._jumps: set[str] = set(CHANNELS)
 
     async def run(self) -> None:
         """Read until cancelled; an unreachable Redis is waited for."""
         while True:
             try:
-                await self._begin()
-                self.ready.set()
-                while True:
-                    await self._read()
+                await self._read_on()
             except (RedisError, OSError) as error:
                 logger.warning("the feed waits for Redis: {}", error)
                 await asyncio.sleep(1)
+
+    async def _read_on(self) -> None:
+        inspected = -INSPECT_S
+        while True:
+            now = asyncio.get_running_loop().time()
+            if self._jumps or now - inspected >= INSPECT_S:
+                await self._inspect()
+                inspected = now
+            self.ready.set()
+            await self._read()
 
     async def subscribe(self, listener: Listener, wanted: Subscribe) -> None:
         """Begin to listen: a channel is answered first, then what was missed, then what comes."""
@@ -91,7 +101,7 @@ class Hub:
             missed = await self._missed(channel, place) if place is not None else None
             # Nothing awaits from here on: live messages follow the replayed ones without a hole
             # and without a repeat, because the hub cannot move meanwhile.
-            answer: dict[str, Any] = {"channels": [channel], "seq": self._seq(channel)}
+            answer: dict[str, Any] = {"channels": [channel], "seq": self._last[channel]}
             answer["epoch"] = self._epochs.get(channel, "")
             if place is not None:
                 answer["recovered"] = missed is not None
@@ -101,34 +111,49 @@ class Hub:
                     listener.put(message.text)
             listener.wants[channel] = wanted.filters
 
-    def _seq(self, channel: str) -> int:
-        return int(self._last.get(channel, "0-0").split("-")[0])
+    async def _inspect(self) -> None:
+        """Follow a stream that began anew; one that is absent or shorter comes back by itself.
 
-    async def _begin(self) -> None:
-        """Start at the end of every stream that is not being read yet."""
+        The relay puts back what Redis lost under the same numbers, which are not told twice.
+        """
         for channel in CHANNELS:
             newest: Any = await self._redis.xrevrange(f"feed:{channel}", count=1)
-            top = newest[0][0].decode() if newest else "0-0"
-            behind = int(self._last.get(channel, "0-0").split("-")[0])
-            if channel not in self._last or int(top.split("-")[0]) < behind:
-                self._last[channel] = top
-                if newest:
-                    self._epochs[channel] = newest[0][1][b"epoch"].decode()
+            if newest:
+                top = read(channel, *newest[0])
+                renewed = top.epoch != self._epochs.get(channel) and top.seq <= self._last[channel]
+                if channel in self._jumps or renewed:
+                    self._jump(channel, top.epoch, top.seq)
+        self._jumps.clear()
+
+    def _jump(self, channel: str, epoch: str, seq: int) -> None:
+        """Go on after a message; who listens is told that there may be some it never got."""
+        self._epochs[channel], self._last[channel] = epoch, seq
+        gap = encode("gap", channel=channel, epoch=epoch, seq=seq)
+        for listener in self.listeners:
+            if channel in listener.wants:
+                listener.put(gap)
 
     async def _read(self) -> None:
-        streams: Any = {f"feed:{channel}": self._last[channel] for channel in CHANNELS}
+        streams: Any = {f"feed:{channel}": f"{seq}-0" for channel, seq in self._last.items()}
         answer: Any = await self._redis.xread(streams, count=READ, block=BLOCK_MS)
-        if not answer:
-            await self._begin()
-            return
-        for name, entries in answer.items() if isinstance(answer, dict) else answer:
+        for name, entries in answer.items() if isinstance(answer, dict) else answer or ():
             channel = name.decode().removeprefix("feed:")
             batches = entries[0] if isinstance(answer, dict) else entries
             for id, fields in batches:
                 message = read(channel, id, fields)
-                self._last[channel] = id.decode()
-                self._epochs[channel] = message.epoch
-                self._deliver(message)
+                if message.rebuilt and channel not in self._epochs:
+                    self._jumps.add(channel)  # old news, put back before this feed knew of any
+                    break
+                self._take(message)
+
+    def _take(self, message: Message) -> None:
+        channel, before = message.channel, self._last[message.channel]
+        known = self._epochs.get(channel, message.epoch)
+        if message.epoch != known or (channel in self._epochs and message.seq != before + 1):
+            self._jump(channel, message.epoch, message.seq - 1)
+        self._epochs[channel], self._last[channel] = message.epoch, message.seq
+        if message.text:
+            self._deliver(message)
 
     def _deliver(self, message: Message) -> None:
         for listener in self.listeners:
@@ -138,7 +163,7 @@ class Hub:
 
     async def _missed(self, channel: str, place: Place) -> list[Message] | None:
         """All messages after a place up to where the hub is, or None when one is gone."""
-        until = self._seq(channel)
+        until = self._last[channel]
         if place.epoch != self._epochs.get(channel) or place.seq > until:
             return None
         if until - place.seq > MOST_REPLAYED:
@@ -146,10 +171,12 @@ class Hub:
         found: Any = await self._redis.xrange(
             f"feed:{channel}", min=f"{place.seq + 1}-0", max="+", count=2 * MOST_REPLAYED
         )
-        upto = self._seq(channel)  # the hub may have moved while Redis answered
+        upto = self._last[channel]  # the hub may have moved while Redis answered
         messages = [read(channel, id, fields) for id, fields in found]
         missed = [message for message in messages if message.seq <= upto]
-        return missed if len(missed) == upto - place.seq else None
+        whole = len(missed) == upto - place.seq and place.epoch == self._epochs.get(channel)
+        same = all(message.epoch == place.epoch and message.text for message in missed)
+        return missed if whole and same else None
 
 
 def read(channel: str, id: bytes, fields: dict[bytes, bytes]) -> Message:
@@ -161,4 +188,5 @@ def read(channel: str, id: bytes, fields: dict[bytes, bytes]) -> Message:
         fields[b"casino"].decode(),
         fields[b"game"].decode(),
         fields[b"player"].decode(),
+        b"rebuilt" in fields,
     )

@@ -96,7 +96,7 @@ async def test_an_unsubscribed_client_hears_no_more(feed: Feed) -> None:
 
 
 async def test_resuming_gives_everything_once_while_messages_keep_coming(feed: Feed) -> None:
-    async with connect(feed.url) as first:
+    async with connect(feed.url, max_queue=None) as first:
         await heard(first)
         await subscribed(first)
         for _ in range(20):
@@ -128,6 +128,25 @@ async def test_resuming_from_nowhere_says_so_and_goes_on(feed: Feed, place: dict
         assert answer["recovered"] is False
         await feed.publish()
         assert (await heard(client))["seq"] == 2
+
+
+async def test_a_hole_in_a_stream_is_said_before_what_follows(feed: Feed) -> None:
+    async with connect(feed.url) as client:
+        await heard(client)
+        await subscribed(client)
+        await feed.publish()
+        assert (await heard(client))["seq"] == 1
+        feed.seq += 5
+        await feed.publish()
+        gap = await heard(client)
+        assert (gap["type"], gap["channel"], gap["epoch"], gap["seq"]) == ("gap", "bets", "e", 6)
+        assert (await heard(client))["seq"] == 7
+        await feed.publish(epoch="f")
+        gap = await heard(client)
+        assert (gap["type"], gap["epoch"], gap["seq"]) == ("gap", "f", 7)
+        assert (await heard(client))["seq"] == 8
+        answer = await subscribed(client, since={"bets": {"epoch": "f", "seq": 6}})
+        assert answer["recovered"] is False
 
 
 async def test_a_bad_frame_gets_a_code_and_the_connection_stays(feed: Feed) -> None:

@@ -1,1 +1,1 @@
-"""Games: arithmetic only. No clock, no chance, no I/O; it can be carried away and run alone."""
+"""Games: arithmetic only, without clock, chance or I/O; it can be carried away and run alone."""

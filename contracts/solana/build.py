@@ -14,6 +14,7 @@ from contracts.solana.postlink import link
 
 HERE = Path(__file__).resolve().parent
 IDL = HERE.parent / "idl" / "casino.json"
+SOURCE = HERE / "src" / "casino.c"
 HEADER = HERE / "src" / "discriminators.h"
 PROGRAM = HERE / "build" / "casino.so"
 
@@ -56,13 +57,17 @@ def constant(prefix: str, entry: dict[str, Any]) -> str:
     return f"static const u8 {prefix}_{name}[8] __attribute__((aligned(8))) = {{{data}}};"
 
 
-def compile_object() -> bytes:
+def compile_object(source: Path = SOURCE, *flags: str) -> bytes:
     """The relocatable object. Raises `CompilerRefused` with what clang said."""
     with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "casino.o"
-        command = [sys.executable, "-m", "ziglang", "cc", *CLANG, "-c", "casino.c", "-o", str(out)]
+        out = Path(folder) / "program.o"
+        compiler = [sys.executable, "-m", "ziglang", "cc", *CLANG, *flags]
         done = subprocess.run(
-            command, cwd=HERE / "src", capture_output=True, text=True, check=False
+            [*compiler, "-c", source.name, "-o", str(out)],
+            cwd=source.parent,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if done.returncode:
             raise CompilerRefused(done.stderr)

@@ -18,6 +18,21 @@ SHF_WRITE, SHF_ALLOC, SHF_EXEC = 1, 2, 4
 R_POINTER_IN_CODE, R_POINTER_IN_DATA, R_CALL = 1, 2, 10
 LDDW, CALL, CALLX = 0x18, 0x85, 0x8D
 ALU32, JMP32 = 0x04, 0x06  # instruction classes whose meaning differs on Solana, or is missing
+LARGEST = 10 * 1024 * 1024 - 45  # an account's 10 MiB without the loader's own head
+
+# What the runtime offers by name; another name would only be found out when it is deployed.
+OFFERED = """
+abort sol_alt_bn128_compression sol_alt_bn128_group_op sol_blake3 sol_create_program_address
+sol_curve_group_op sol_curve_multiscalar_mul sol_curve_validate_point sol_get_clock_sysvar
+sol_get_epoch_rewards_sysvar sol_get_epoch_schedule_sysvar sol_get_epoch_stake
+sol_get_last_restart_slot sol_get_processed_sibling_instruction sol_get_rent_sysvar
+sol_get_return_data sol_get_stack_height sol_get_sysvar sol_invoke_signed_c
+sol_invoke_signed_rust sol_keccak256 sol_log_ sol_log_64_ sol_log_compute_units_ sol_log_data
+sol_log_pubkey sol_memcmp_ sol_memcpy_ sol_memmove_ sol_memset_ sol_panic_ sol_poseidon
+sol_remaining_compute_units sol_secp256k1_recover sol_set_return_data sol_sha256
+sol_try_find_program_address
+"""
+SYSCALLS = frozenset(OFFERED.split())
 
 EHDR = struct.Struct("<16sHHIQQQIHHHHHH")
 SHDR = struct.Struct("<IIQQQQIIQQ")
@@ -62,11 +77,11 @@ class Object:
     relocations: dict[int, list[Relocation]]
 
 
-def read(raw: bytes) -> Object:
-    """Take an object apart. Raises `NotLinkable` when it is none, or is cut short."""
+def link(raw: bytes, entry: str = "entrypoint") -> bytes:
+    """The loadable program. Raises `NotLinkable` with what stands in the way."""
     try:
-        return _read(raw)
-    except (struct.error, IndexError, UnicodeDecodeError) as error:
+        return _link(_read(raw), entry)
+    except (struct.error, IndexError, ValueError, OverflowError) as error:
         raise NotLinkable(f"the object is cut short or damaged: {error}") from error
 
 
@@ -101,7 +116,7 @@ def _read(raw: bytes) -> Object:
 def _bytes(raw: bytes, header: tuple[int, ...]) -> bytes:
     kind, offset, size = header[1], header[4], header[5]
     if kind == SHT_NOBITS:
-        return bytes(size)
+        return b"\0" if size else b""  # it is refused whatever its length
     if offset + size > len(raw):
         raise NotLinkable("the object is cut short or damaged: a section ends behind the file")
     return raw[offset : offset + size]
@@ -111,26 +126,22 @@ def _name(texts: bytes, start: int) -> str:
     return texts[start : texts.index(b"\0", start)].decode() if texts else ""
 
 
-def link(raw: bytes, entry: str = "entrypoint") -> bytes:
-    """The loadable program. Raises `NotLinkable` with what stands in the way."""
-    found = read(raw)
+def _link(found: Object, entry: str) -> bytes:
     text_at, text = _only_code(found)
     data_sections = _constants(found)
-    entry_at = next(
-        (s.value for s in found.symbols if s.name == entry and s.section == text_at), -1
-    )
-    if entry_at < 0:
-        raise NotLinkable(f"the object defines no function {entry!r}")
-    _check_instructions(text)
+    entry_at = _entry(found, text_at, entry)
     places = {text_at: 64 + 3 * PHDR.size}
     end = places[text_at] + len(text)
     for number, section in data_sections:
         end = _aligned(end, max(section.align, 8))
         places[number] = end
         end += len(section.data)
+    if end > LARGEST:
+        raise NotLinkable(f"{end} bytes of program: an account holds at most {LARGEST}")
     rodata_at = places[data_sections[0][0]] if data_sections else end
     code = bytearray(text)
     calls = _resolve_code(found, text_at, code, places)
+    _check_instructions(code, {offset for offset, _, _ in found.relocations.get(text_at, [])})
     rodata = bytearray(end - rodata_at)
     for number, section in data_sections:
         at = places[number] - rodata_at
@@ -143,7 +154,19 @@ def _only_code(found: Object) -> tuple[int, bytes]:
     codes = [(n, s.data) for n, s in enumerate(found.sections) if s.flags & SHF_EXEC and s.data]
     if len(codes) != 1:
         raise NotLinkable(f"one section of code is needed, not {len(codes)}")
+    if len(codes[0][1]) % 8:
+        raise NotLinkable("the code does not end with an instruction: the object is damaged")
     return codes[0]
+
+
+def _entry(found: Object, text_at: int, name: str) -> int:
+    size = len(found.sections[text_at].data)
+    for symbol in found.symbols:
+        if symbol.name == name and symbol.section == text_at:
+            if symbol.value % 8 or symbol.value >= size:
+                raise NotLinkable(f"{name!r} does not begin at an instruction")
+            return symbol.value
+    raise NotLinkable(f"the object defines no function {name!r}")
 
 
 def _constants(found: Object) -> list[tuple[int, Section]]:
@@ -159,16 +182,18 @@ def _constants(found: Object) -> list[tuple[int, Section]]:
     return kept
 
 
-def _check_instructions(text: bytes) -> None:
+def _check_instructions(code: bytes | bytearray, resolved: set[int]) -> None:
     at = 0
-    while at < len(text):
-        opcode = text[at]
+    while at < len(code):
+        opcode = code[at]
         kind = opcode & 7
         swaps_bytes = opcode & 0xF7 == 0xD4
         if (kind == ALU32 and not swaps_bytes) or kind == JMP32:
             raise NotLinkable(f"32-bit instruction {opcode:#x} at {at:#x}: compile with -mcpu=v2")
         if opcode == CALLX:
             raise NotLinkable(f"call through a pointer at {at:#x}: not supported")
+        if opcode == CALL and code[at + 1] >> 4 == 0 and at not in resolved:
+            raise NotLinkable(f"call by number at {at:#x}: the loader would jump there instead")
         at += 16 if opcode == LDDW else 8
 
 
@@ -177,24 +202,37 @@ def _resolve_code(
 ) -> list[tuple[int, str]]:
     calls = []
     for offset, kind, symbol in found.relocations.get(text_at, []):
+        if kind not in (R_POINTER_IN_CODE, R_CALL):
+            raise NotLinkable(f"relocation {kind} to {symbol.name!r} at {offset:#x} in the code")
+        if offset % 8 or code[offset] != (LDDW if kind == R_POINTER_IN_CODE else CALL):
+            raise NotLinkable(f"relocation {kind} at {offset:#x} is not at its instruction")
         if kind == R_POINTER_IN_CODE:
-            low, high = (
-                struct.unpack_from("<I", code, offset + 4),
-                struct.unpack_from("<I", code, offset + 12),
-            )
-            target = _address(symbol, places) + (low[0] | high[0] << 32)
-            struct.pack_into("<I", code, offset + 4, target & 0xFFFFFFFF)
-            struct.pack_into("<I", code, offset + 12, target >> 32)
-        elif kind == R_CALL and symbol.section == 0:
+            _point(code, offset, symbol, places)
+        elif symbol.section == 0:
+            if symbol.name not in SYSCALLS:
+                raise NotLinkable(f"{symbol.name!r} is called, defined nowhere and no syscall")
             struct.pack_into("<i", code, offset + 4, -1)
             calls.append((places[text_at] + offset, symbol.name))
-        elif kind == R_CALL and symbol.section == text_at:
-            addend = struct.unpack_from("<i", code, offset + 4)[0]
-            target = symbol.value // 8 + (addend + 1 if not symbol.name else 0)
-            struct.pack_into("<i", code, offset + 4, target - offset // 8 - 1)
+        elif symbol.section == text_at:
+            _call(code, offset, symbol)
         else:
-            raise NotLinkable(f"relocation {kind} to {symbol.name!r} at {offset:#x} in the code")
+            raise NotLinkable(f"{symbol.name!r} is called at {offset:#x} and is no code")
     return calls
+
+
+def _point(code: bytearray, offset: int, symbol: Symbol, places: dict[int, int]) -> None:
+    low, high = (struct.unpack_from("<I", code, offset + at)[0] for at in (4, 12))
+    target = _address(symbol, places) + (low | high << 32)
+    struct.pack_into("<I", code, offset + 4, target & 0xFFFFFFFF)
+    struct.pack_into("<I", code, offset + 12, target >> 32)
+
+
+def _call(code: bytearray, offset: int, symbol: Symbol) -> None:
+    addend = struct.unpack_from("<i", code, offset + 4)[0]
+    target = symbol.value // 8 + (addend + 1 if not symbol.name else 0)
+    if not 0 <= target < len(code) // 8:
+        raise NotLinkable(f"a call at {offset:#x} leads out of the code")
+    struct.pack_into("<i", code, offset + 4, target - offset // 8 - 1)
 
 
 def _resolve_data(
@@ -203,6 +241,8 @@ def _resolve_data(
     for offset, kind, symbol in found.relocations.get(number, []):
         if kind != R_POINTER_IN_DATA:
             raise NotLinkable(f"relocation {kind} to {symbol.name!r} at {offset:#x} in constants")
+        if offset + 8 > len(found.sections[number].data):
+            raise NotLinkable(f"a pointer at {offset:#x} lies outside its constants")
         addend = struct.unpack_from("<Q", rodata, at + offset)[0]
         struct.pack_into("<Q", rodata, at + offset, _address(symbol, places) + addend)
 
@@ -235,7 +275,7 @@ def _write(
     relocations_at = _aligned(strings_at + len(strings), 8)
     facts = (
         (0x1E, 4),  # DT_FLAGS: DF_TEXTREL
-        (0x11, relocations_at),  # DT_REL
+        (0x11, relocations_at if relocations else 0),  # DT_REL; the loader reads no empty table
         (0x12, len(relocations)),  # DT_RELSZ
         (0x13, REL.size),  # DT_RELENT
         (0x06, symbols_at),  # DT_SYMTAB

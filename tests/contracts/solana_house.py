@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from solders.account import Account
 from solders.instruction import Instruction
 from solders.keypair import Keypair
 from solders.litesvm import LiteSVM
@@ -25,6 +26,7 @@ CHAIN = b"solana:EtWTRABZaYq6iMfeYKouRu166VU2xqa1"
 IDL = json.loads(build.IDL.read_text())
 ERRORS = {entry["code"]: entry["name"] for entry in IDL["errors"]}
 SOL = 1_000_000_000
+SIZES = {"pubkey": 32, "u64": 8, "u32": 4, "u16": 2, "u8": 1, "bool": 1}
 
 
 class Refused(Exception):
@@ -42,10 +44,17 @@ class Refused(Exception):
 class House:
     """One chain with one casino. Every verb signs with whoever is named and returns the meta."""
 
-    def __init__(self, *, chain: bytes = CHAIN, program: Keypair | None = None) -> None:
-        self.svm = LiteSVM()
+    def __init__(
+        self,
+        *,
+        chain: bytes = CHAIN,
+        program: Keypair | None = None,
+        player: Keypair | None = None,
+        signatures: bool = True,
+    ) -> None:
+        self.svm = LiteSVM().with_sigverify(signatures)
         self.program_key = program or Keypair()
-        self.owner, self.keeper, self.player = Keypair(), Keypair(), Keypair()
+        self.owner, self.keeper, self.player = Keypair(), Keypair(), player or Keypair()
         for who in (self.owner, self.keeper, self.player):
             self.svm.airdrop(who.pubkey(), 1_000 * SOL)
         self.chain = chain
@@ -130,6 +139,22 @@ class House:
         accounts = {"bet": self.bet_address(client_seed), "player": self.player.pubkey()}
         return self.call("refund_bet", {}, accounts, self.keeper)
 
+    def enrich(self, address: Pubkey, lamports: int) -> None:
+        """Give an account more than any airdrop could."""
+        account = self.svm.get_account(address)
+        data, owner = (account.data, account.owner) if account else (b"", deploy.SYSTEM)
+        self.svm.set_account(address, Account(lamports, data, owner))
+
+    def rewrite(self, address: Pubkey, kind: str, **values: int) -> None:
+        """Put numbers into an account of the program, as no transaction could."""
+        account = self.svm.get_account(address)
+        assert account is not None
+        data = bytearray(account.data)
+        for name, value in values.items():
+            at, size = place_of(kind, name)
+            data[at : at + size] = value.to_bytes(size, "little")
+        self.svm.set_account(address, Account(account.lamports, bytes(data), account.owner))
+
     @property
     def now(self) -> int:
         return self.svm.get_clock().unix_timestamp
@@ -149,6 +174,19 @@ class House:
     def events(self, done: TransactionMetadata) -> list[tuple[str, dict[str, object]]]:
         lines = [line.removeprefix("Program data: ") for line in done.logs() if "data: " in line]
         return [self.decoder.decode("data", base64.b64decode(line)) for line in lines]
+
+
+def place_of(kind: str, name: str) -> tuple[int, int]:
+    """Where an account of the program keeps a field, and its size."""
+    at = 8
+    fields = next(one["type"]["fields"] for one in IDL["types"] if one["name"] == kind)
+    for field in fields:
+        type_ = field["type"]
+        size = type_["array"][1] if isinstance(type_, dict) else SIZES[type_]
+        if field["name"] == name:
+            return at, size
+        at += size
+    raise KeyError(name)
 
 
 def expected_roll(house: House, index: int, seed: bytes, client_seed: bytes, **bet: int) -> int:

@@ -81,6 +81,29 @@ def test_silence_costs_the_house_the_stake_and_a_penalty(house: House) -> None:
     assert before - house.balance(house.vault) == SOL + SOL // 10
 
 
+def test_a_house_without_a_penalty_gives_back_the_stake_alone() -> None:
+    house = House()
+    house.deploy()
+    house.initialize(penalty_bp=0)
+    house.call("fund_vault", {"amount": SOL}, {"funder": house.owner.pubkey()}, house.owner)
+    house.commit_seeds(SEEDS)
+    house.place(CLIENT, stake=SOL // 2)
+    house.pass_time(61)
+    before = house.balance(house.vault)
+    assert house.events(house.refund(CLIENT))[0][1]["penalty"] == 0
+    assert before - house.balance(house.vault) == SOL // 2
+
+
+def test_a_prize_is_exact_as_long_as_64_bits_hold_it(house: House) -> None:
+    house.commit_seeds(SEEDS)
+    house.enrich(house.vault, 2**63)
+    house.enrich(house.player.pubkey(), 2**63 - 1)
+    placed = house.events(house.place(CLIENT, stake=2**62 + 1))
+    assert placed[0][1]["max_payout"] == (2**62 + 1) * 9_900 // 5_000
+    with refused("Overflow"):
+        house.place(SEEDS[0], stake=2**64 * 5_000 // 9_900 + 1)
+
+
 def test_only_the_keeper_commits_and_only_the_next_index(house: House) -> None:
     root = bytes([9]) * 32
     args = {"root": root, "first": 0, "count": 1, "kind": 0, "reveal_by": house.now + 9_999}

@@ -160,9 +160,9 @@ static u64 commit(Input *input, Reader *args) {
 
 // stake * factor / divisor without overflow in between; all ones when it does not fit.
 INLINE u64 scaled(u64 stake, u64 factor, u64 divisor) {
-    u64 whole = stake / divisor, rest = stake % divisor;
-    if (whole && whole > (~(u64)0 >> 16) / factor) return ~(u64)0;
-    return whole * factor + rest * factor / divisor;
+    u64 whole = stake / divisor, part = stake % divisor * factor / divisor;
+    if (factor && whole > (~(u64)0 - part) / factor) return ~(u64)0;
+    return whole * factor + part;
 }
 
 INLINE u64 prize_of(u64 stake, u16 low, u16 high) { return scaled(stake, FACES - EDGE, high - low); }

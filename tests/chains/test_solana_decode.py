@@ -121,7 +121,7 @@ BET = b"\1" + struct.pack("<Q", 5)
 
 
 def test_two_followed_programs_in_one_tx_have_places_of_their_own() -> None:
-    """A place is unique in its tx, whoever is followed: raw events of both are kept side by side."""
+    """A place is unique in its tx, whoever is followed: both are kept side by side."""
     inside = frame(THEM, line(tip(2)), depth=2)
     outer = frame(US, line(tip(1)), *inside, line(tip(3)))
     for logs in (outer, [*outer[:-2], "Log truncated"]):

@@ -23,8 +23,9 @@ from db.session import driver, transaction
 from workers.interpret import load
 
 PAGE = """
-SELECT p.source_id, p.state, p.signatures, n.name FROM pages p JOIN sources s ON s.id = p.source_id
-JOIN networks n ON n.network = s.network WHERE p.id = %s
+SELECT p.source_id, p.state, p.signatures, n.name, p.lower, p.upper
+FROM pages p JOIN sources s ON s.id = p.source_id JOIN networks n ON n.network = s.network
+WHERE p.id = %s
 """
 STORED = """
 UPDATE pages SET state = 'stored', stored_at = clock_timestamp(), error = NULL,
@@ -55,7 +56,7 @@ async def store(page_id: int) -> None:
         left = [one for one in listed if one[0] not in answers]
         if left and not answers:
             raise RetryLater(reason)
-        found, waiting = pieces(source, listed, answers), None
+        found, waiting = pieces(source, listed, answers, (row[4], row[5])), None
         async with transaction() as session:
             connection = await driver(session)
             if await (await connection.execute(STORED, (page_id,))).fetchone() is None:
@@ -103,9 +104,13 @@ async def _asked(rpc: Rpc, signature: str) -> dict[str, Any] | RpcError | None:
 
 
 def pieces(
-    source: Followed, listed: Sequence[Listed], answers: dict[str, dict[str, Any]]
+    source: Followed,
+    listed: Sequence[Listed],
+    answers: dict[str, dict[str, Any]],
+    slots: tuple[int, int],
 ) -> list[Raw]:
     """What the transactions hold of our program, at the times of the signature list."""
+    lower, upper = slots
     kinds = _kinds(source.program, source.address)
     found: list[Raw] = []
     for signature, stamp in listed:
@@ -115,8 +120,10 @@ def pieces(
             raws_ = candidates(answers[signature], source.address, kinds)
         except Undecodable as error:
             raws_ = [_unreadable(signature, answers[signature], str(error))]
-        # Some nodes give wrong times with the transaction.
-        at = datetime.fromtimestamp(stamp, UTC) if stamp is not None else None
+        # Some nodes give wrong times with the transaction, but one that has landed again since it
+        # was listed is of another time than the list said.
+        there = stamp is not None and lower <= answers[signature].get("slot", -1) <= upper
+        at = datetime.fromtimestamp(stamp or 0, UTC) if there else None
         found += [msgspec.structs.replace(raw, time=at or raw.time) for raw in raws_]
     return found
 

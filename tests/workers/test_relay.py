@@ -7,7 +7,6 @@ import contextlib
 import json
 import os
 import random
-import secrets
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
@@ -23,7 +22,6 @@ from websockets.asyncio.client import ClientConnection, connect
 from api.feed.hub import Hub
 from api.feed.server import serving
 from local import redis
-from local.postgres import Postgres
 from local.process import Child, spawn
 from settings import Settings
 from workers import relay, streams
@@ -84,17 +82,9 @@ def numbers(messages: list[dict[str, Any]]) -> list[int]:
 
 
 @pytest.fixture
-async def ground(
-    tmp_path: Path, postgres_server: Postgres, template_database: str
-) -> AsyncIterator[Ground]:
-    name = f"relay_{secrets.token_hex(4)}"
-    with psycopg.connect(postgres_server.url, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template_database}".encode())
-    url = postgres_server.database(name)
+async def ground(tmp_path: Path, fresh_database: Callable[[], str]) -> AsyncIterator[Ground]:
     async with redis.start(tmp_path / "redis") as store, Redis.from_url(store.url) as client:
-        yield Ground(Settings(database_url=url, redis_url=store.url), client)
-    with psycopg.connect(postgres_server.url, autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+        yield Ground(Settings(database_url=fresh_database(), redis_url=store.url), client)
 
 
 @contextlib.asynccontextmanager

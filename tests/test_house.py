@@ -75,6 +75,7 @@ TWO_NOUNS = {
     "page": "what a browser shows, and stretches of a chain or of an answer",
     "range": "the game, and the limits of nodes",
     "source": "one that is followed, and the table of all",
+    "stream": "integers drawn from an outcome, and what Redis holds of a feed",
 }
 
 
@@ -109,6 +110,7 @@ WITHOUT_CODE = {
     "bench": "measures",
     "fixtures": "recorded transactions",
     "flow": "the whole line at once",
+    "image": "what is deployed: the Dockerfile's own steps, fly.toml's own commands",
 }
 
 

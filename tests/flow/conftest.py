@@ -144,6 +144,7 @@ async def laid(folder: Path, database_url: str) -> AsyncIterator[Line]:
         sol = await stack.enter_async_context(surfpool.start(folder / "surfpool"))
         made = Line(folder, database_url, store.url)
         made.evm_url, made.solana_url = ether.rpc_url, sol.rpc_url
+        made.pids = {"redis": store.pid, "anvil": ether.pid, "surfpool": sol.pid}
         key = Account.from_key(EVM_KEY)
         payer = await stack.enter_async_context(evm.Sender(ether.rpc_url, EVM_KEY))
         made.evm = EvmHouse(payer, await deploy.to_evm(payer, key.address, vault=100 * ETHER))

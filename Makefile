@@ -46,7 +46,9 @@ contracts: setup ## build both contracts again, byte for byte
 	$(BIN)/python -m contracts.solana.build
 
 bench: setup ## measure; prints ratios
-	@for bench in tests/bench/bench_*.py; do echo "== $$bench"; $(BIN)/python $$bench || exit 1; done
+	@for bench in tests/bench/bench_*.py; do \
+		name=$$(basename $$bench .py); echo "== $$name"; $(BIN)/python -m tests.bench.$$name || exit 1; \
+	done
 
 clean: ## remove what setup made
 	rm -rf .venv node_modules .fairhouse

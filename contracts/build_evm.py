@@ -19,7 +19,6 @@ SETTINGS = {
     "evmVersion": "cancun",
     # Without the metadata hash the bytes depend on the code alone, not on paths and comments.
     "metadata": {"bytecodeHash": "none", "appendCBOR": False},
-    "outputSelection": {"Casino.sol": {"Casino": ["abi", "evm.bytecode.object"]}},
 }
 
 
@@ -27,10 +26,12 @@ class CompilerRefused(Exception):
     """The sources have errors or warnings; says all of them."""
 
 
-def compile_sources() -> tuple[list[Any], str]:
-    """The ABI and the creation code in hex. Raises `CompilerRefused`."""
-    sources = {path.name: {"content": path.read_text()} for path in sorted(SOURCES.glob("*.sol"))}
-    request = {"language": "Solidity", "sources": sources, "settings": SETTINGS}
+def compile_contract(folder: Path, name: str) -> tuple[list[Any], str]:
+    """The ABI and the creation code in hex of a contract in its file. Raises `CompilerRefused`."""
+    sources = {path.name: {"content": path.read_text()} for path in sorted(folder.glob("*.sol"))}
+    wanted = {f"{name}.sol": {name: ["abi", "evm.bytecode.object"]}}
+    settings = {**SETTINGS, "outputSelection": wanted}
+    request = {"language": "Solidity", "sources": sources, "settings": settings}
     done = subprocess.run(
         [node.binary(), HERE / "evm" / "solc.cjs"],
         input=json.dumps(request),
@@ -42,13 +43,13 @@ def compile_sources() -> tuple[list[Any], str]:
     answer = json.loads(done.stdout)
     if answer.get("errors"):
         raise CompilerRefused("\n".join(e["formattedMessage"] for e in answer["errors"]))
-    built = answer["contracts"]["Casino.sol"]["Casino"]
+    built = answer["contracts"][f"{name}.sol"][name]
     return built["abi"], built["evm"]["bytecode"]["object"]
 
 
 def artifacts() -> dict[Path, str]:
     """What the build writes: path -> text."""
-    abi, bytecode = compile_sources()
+    abi, bytecode = compile_contract(SOURCES, "Casino")
     return {ABI: json.dumps(abi, indent=1) + "\n", BYTECODE: bytecode + "\n"}
 
 

@@ -3,10 +3,14 @@
 from sqlmodel import SQLModel
 
 from db import (
+    accounts,
+    assets,
     bets,
     casinos,
     chain_facts,
+    entries,
     heartbeats,
+    holds,
     networks,
     outbox,
     pages,
@@ -14,15 +18,20 @@ from db import (
     seeds,
     sources,
     stats,
+    transfers,
 )
 
 metadata = SQLModel.metadata
 
 __all__ = [
+    "accounts",
+    "assets",
     "bets",
     "casinos",
     "chain_facts",
+    "entries",
     "heartbeats",
+    "holds",
     "metadata",
     "networks",
     "outbox",
@@ -31,4 +40,5 @@ __all__ = [
     "seeds",
     "sources",
     "stats",
+    "transfers",
 ]

@@ -48,7 +48,7 @@ RETRACTED = MESSAGE + (
     " CROSS JOIN LATERAL (VALUES ('bet.retracted', false)) AS t(type, ended) ORDER BY b.id"
 )
 
-ANNOUNCE = """
+ANNOUNCE = b"""
 INSERT INTO outbox (namespace, type, casino, player, game, data)
 SELECT namespace, type, casino, player, game, data
 FROM ROWS FROM (jsonb_to_recordset(%s::jsonb)
@@ -74,7 +74,12 @@ async def announce(session: AsyncSession, messages: Sequence[Message]) -> None:
     """Put messages into the outbox, in their order."""
     if messages:
         connection = await driver(session)
-        await connection.execute(ANNOUNCE, (orjson.dumps(list(messages)).decode(),))
+        await connection.execute(*statement(messages))
+
+
+def statement(messages: Sequence[Message]) -> tuple[bytes, tuple[str]]:
+    """What puts messages into the outbox, for whoever writes more in the same breath."""
+    return ANNOUNCE, (orjson.dumps(list(messages)).decode(),)
 
 
 async def announce_bets(connection: rows.Connection, source: Followed) -> None:

@@ -96,6 +96,20 @@ CREATE TABLE holds (
 );
 CREATE INDEX holds_open ON holds (account_id) WHERE state = 'open';
 CREATE INDEX holds_expiring ON holds (expires_at) WHERE state = 'open';
+CREATE TABLE requests (
+    scope text NOT NULL,
+    key text NOT NULL,
+    casino_id integer NOT NULL,
+    verb text NOT NULL,
+    actor text NOT NULL,
+    fingerprint bytea NOT NULL,
+    code text,
+    answer jsonb NOT NULL,
+    facts jsonb,
+    transfer_id bigint,
+    at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (scope, key)
+);
 -- Every number is the first of ten thousand: a process asks once and counts on by itself.
 CREATE SEQUENCE ledger_numbers INCREMENT BY 10000;
 """
@@ -197,6 +211,8 @@ CREATE TRIGGER entries_stay BEFORE UPDATE OR DELETE OR TRUNCATE ON entries
     FOR EACH STATEMENT EXECUTE FUNCTION books_stay();
 CREATE TRIGGER transfers_stay BEFORE UPDATE OR DELETE OR TRUNCATE ON transfers
     FOR EACH STATEMENT EXECUTE FUNCTION books_stay();
+CREATE TRIGGER requests_stay BEFORE UPDATE OR DELETE OR TRUNCATE ON requests
+    FOR EACH STATEMENT EXECUTE FUNCTION books_stay();
 CREATE TRIGGER holds_stay BEFORE DELETE OR TRUNCATE ON holds
     FOR EACH STATEMENT EXECUTE FUNCTION books_stay();
 CREATE TRIGGER accounts_stay BEFORE DELETE OR TRUNCATE ON accounts
@@ -237,7 +253,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    for table in ("holds", "entries", "transfers", "accounts", "assets"):
+    for table in ("requests", "holds", "entries", "transfers", "accounts", "assets"):
         op.execute(f"DROP TABLE {table}")
     op.execute("DROP SEQUENCE ledger_numbers")
     for function in ("entries_post", "holds_made", "holds_moved", "books_stay", "accounts_begin"):

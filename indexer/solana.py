@@ -66,15 +66,15 @@ class SolanaListener:
         found = await self.rpc.signatures(
             self.source.address, before=span.reached_tx, until=span.lower_tx, floor=span.upper
         )
-        older = within(found, span.lower)
         # A short page is no end, only an empty one is: some nodes give fewer than asked for.
-        closed = not found or len(older) < len(found)
+        last = found[-1] if found else None
+        closed = last is None or last.slot < span.lower
+        older = [one for one in within(found, span.lower) if one.slot <= span.upper]
         async with self.inbox.transaction() as session:
-            last = older[-1] if older else None
             await inbox.advance(
                 session,
                 span,
-                reached=last.slot if last else span.lower,
+                reached=span.lower if last is None or closed else min(last.slot, span.upper),
                 reached_tx=last.signature if last else span.reached_tx,
                 closed=closed,
             )

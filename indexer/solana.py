@@ -63,7 +63,7 @@ class SolanaListener:
             span = await inbox.oldest_open(session, self.source.id)
         if span is None:
             return None
-        found = await self.rpc.signatures(
+        found = await self.rpc.older(
             self.source.address, before=span.reached_tx, until=span.lower_tx, floor=span.upper
         )
         # A short page is no end, only an empty one is: some nodes give fewer than asked for.

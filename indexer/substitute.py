@@ -28,7 +28,7 @@ WHERE process = 'indexer' AND at > now() - make_interval(secs => :gone)
 async def stand_in(settings: Settings, planned: Planned) -> None:
     """Read this source until cancelled, and give way to any indexer that comes."""
     queues.setup(settings)
-    made = engine(settings.database_url, pool_size=2)
+    made = engine(settings.database_url, pool_size=1)
     try:
         while True:
             try:
@@ -50,7 +50,8 @@ async def present(made: AsyncEngine) -> bool:
 
 async def _lead(settings: Settings, made: AsyncEngine, planned: Planned) -> None:
     rpcs = source.rpcs(settings, [planned])
-    leading = asyncio.create_task(main.lead(settings, made, [planned], rpcs))
+    own = engine(settings.database_url, pool_size=1)
+    leading = asyncio.create_task(main.lead(settings, own, [planned], rpcs))
     another = asyncio.create_task(_until_present(made))
     try:
         done, _ = await asyncio.wait((leading, another), return_when=asyncio.FIRST_COMPLETED)
@@ -60,6 +61,7 @@ async def _lead(settings: Settings, made: AsyncEngine, planned: Planned) -> None
         for task in (leading, another):
             task.cancel()
         await asyncio.gather(leading, another, return_exceptions=True)
+        await own.dispose()  # the lock goes with its connection, which a pool would keep
         for rpc in rpcs.values():
             await rpc.close()
 

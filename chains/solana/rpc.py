@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 
 from chains.chain import Block
-from chains.errors import WrongChain
-from chains.http import TIMEOUT_S, Node
+from chains.errors import RpcError, WrongChain
+from chains.http import TIMEOUT_S, Call, Node, typed
 
 PAGE = 1_000  # the most signatures that a node gives at once
 STATUSES = 256  # the most signatures that a node takes at once
@@ -89,14 +89,30 @@ class Rpc:
         limit: int = PAGE,
     ) -> list[Signature]:
         """Newest first, failed ones included. `floor` is a slot that the node must have reached."""
-        options: dict[str, Any] = {"commitment": "confirmed", "limit": limit}
-        if before:
-            options["before"] = before
-        if until:
-            options["until"] = until
+        options = paging(before, until, limit)
         if floor:
             options["minContextSlot"] = floor
         return await self.node.ask("getSignaturesForAddress", [address, options], list[Signature])
+
+    async def older(
+        self, address: str, *, before: str | None, until: str | None, floor: int
+    ) -> list[Signature]:
+        """A page downward from `before`, by a node that has reached the slot `floor`.
+
+        The node's own slot is asked for along with it: an empty page of a node that lags would
+        look like the end, and some take `minContextSlot` for a limit of the list.
+        """
+        calls: list[Call] = [
+            ("getSlot", [{"commitment": "confirmed"}]),
+            ("getSignaturesForAddress", [address, paging(before, until, PAGE)]),
+        ]
+
+        def reached(results: Sequence[msgspec.Raw]) -> None:
+            if typed(results[0], int) < floor:
+                raise RpcError(f"the node lags behind slot {floor}")
+
+        _, found = await self.node.ask_together(calls, check=reached)
+        return typed(found, list[Signature])
 
     async def transaction(self, signature: str) -> dict[str, Any] | None:
         """The transaction as JSON, or None when the node does not have it (yet)."""
@@ -128,6 +144,16 @@ class Rpc:
         nothing = {"dataSlice": {"offset": 0, "length": 0}}
         asked = [address, options | nothing]
         return (await self.node.ask("getAccountInfo", asked, AccountInfo)).value
+
+
+def paging(before: str | None, until: str | None, limit: int) -> dict[str, Any]:
+    """How to ask for a page of signatures between two others, neither of them included."""
+    options: dict[str, Any] = {"commitment": "confirmed", "limit": limit}
+    if before:
+        options["before"] = before
+    if until:
+        options["until"] = until
+    return options
 
 
 def agree(expected: str, found: str, name: str) -> None:

@@ -163,6 +163,42 @@ async def test_a_node_behind_the_cursor_is_not_believed(inbox: Inbox, rows: Rows
         assert frontier(rows, listener) == before
 
 
+async def test_a_node_that_lags_ends_no_history(inbox: Inbox, rows: Rows) -> None:
+    chain = SolanaChain(solana_address())
+    every = [chain.add() for _ in range(1_500)]
+    async with listening(inbox, chain) as (listener, node):
+        await listener.poll()
+        # It knows nothing of the place to go down from, and says that there is nothing.
+        whole = node.methods["getSignaturesForAddress"]
+        node.methods["getSignaturesForAddress"] = lambda address, options: []
+        slot, chain.slot = chain.slot, 200
+        with pytest.raises(RpcError, match="lags behind slot"):
+            await listener.backfill()
+        chain.slot = slot
+        node.methods["getSignaturesForAddress"] = whole
+        await work_off(listener)
+        assert listed(rows, listener) == Counter(every)
+
+
+async def test_a_node_that_takes_the_context_for_a_limit_hides_no_history(
+    inbox: Inbox, rows: Rows
+) -> None:
+    chain = SolanaChain(solana_address())
+    every = [chain.add() for _ in range(2_200)]
+    async with listening(inbox, chain) as (listener, node):
+        whole = node.methods["getSignaturesForAddress"]
+
+        def limited(address: str, options: dict[str, Any]) -> list[dict[str, Any]]:
+            least = options.get("minContextSlot", 0)
+            found: list[dict[str, Any]] = whole(address, options)
+            return [one for one in found if one["slot"] >= least]
+
+        node.methods["getSignaturesForAddress"] = limited
+        await listener.poll()
+        await work_off(listener)
+        assert listed(rows, listener) == Counter(every)
+
+
 async def test_failed_transactions_are_not_work_and_the_start_is_a_floor(
     inbox: Inbox, rows: Rows
 ) -> None:

@@ -114,7 +114,7 @@ async def again(settings: Settings, source_id: int) -> None:
         its = interpret.with_asset(its, program)
     while left > 0:
         async with transaction() as session:
-            done = await dead_letters.replay(session, its, program.decoder, program.means)
+            done = await dead_letters.replay(session, its, program.decoders, program.means)
         left = left - done.read - done.dead if done.read + done.dead else 0
         await asyncio.to_thread(queues.send, "stats", its.casino_id)
     for state, queue in QUEUE_OF.items():

@@ -204,7 +204,7 @@ async def test_a_command_told_to_stop_says_that_it_may_be_repeated(
 async def test_no_more_than_the_asked_blocks_are_waited_for(
     fairhouse: Fairhouse, late: dict[str, str], past: Past
 ) -> None:
-    slow = {**late, "FAIRHOUSE_EVM_RANGE": "50", "FAIRHOUSE_RPC_RATE": "60"}
+    slow = {**late, "FAIRHOUSE_EVM_RANGE": "100", "FAIRHOUSE_RPC_RATE": "6"}
     done = await asyncio.to_thread(
         fairhouse, "backfill", "--source", "casino_evm", "--from", "10", "--to", "400", **slow
     )

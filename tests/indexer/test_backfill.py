@@ -14,6 +14,7 @@ from loguru import logger
 from casino import gaps
 from casino.gaps import Stretch
 from indexer import backfill, main, substitute
+from indexer import inbox as inbox_room
 from indexer import listener as loops
 from indexer.evm import EvmListener
 from indexer.inbox import Inbox
@@ -147,6 +148,33 @@ async def test_two_who_ask_at_once_open_one_span(inbox: Inbox, rows: Rows, datab
             *(widen(one, listener, 0) for one in (inbox, other)),
         )
         assert sorted(map(len, opened)) == [0, 1]
+
+
+async def test_a_frontier_moved_meanwhile_stays_below_what_was_just_asked_for(
+    inbox: Inbox, rows: Rows, database: str
+) -> None:
+    chain = EvmChain(evm_address())
+    for _ in range(20):
+        chain.add(1)
+
+    async def move() -> None:
+        async with inbox.transaction() as session:
+            await inbox_room.frontier(session, listener.source.id, upward=True)
+
+    async with on_evm(inbox, chain, start=15) as (listener, _), leading(database) as other:
+        await listener.poll()
+        async with other.transaction() as session:
+            await backfill.widen(session, listener.source, 0)
+            moving = asyncio.create_task(move())
+            # The leader waits for what is not committed yet, and must then see it.
+            await until(
+                rows,
+                "SELECT count(*)::int FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+                " AND datname = current_database()",
+                1,
+            )
+        await moving
+        assert evm_frontier(rows, listener) == -1
 
 
 async def test_settings_that_ask_for_more_history_are_followed_at_the_start(

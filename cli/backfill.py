@@ -103,7 +103,7 @@ class Backfill:
         except ProgrammingError as error:
             raise Refused("the database has no tables yet: fairhouse migrate") from error
         except AWAY as error:
-            raise Refused(f"the database cannot be reached: {_line(error)}") from error
+            raise Refused(f"the database cannot be reached: {first_line(error)}") from error
         for expected in (self.planned.network.caip2, pinned):
             try:
                 agree(expected or network, network, name)
@@ -123,7 +123,7 @@ class Backfill:
                 return await rpc.network(), await rpc.head()
         except (ChainError, TimeoutError) as error:
             network = self.planned.network.name
-            raise Refused(f"no RPC of {network} answers: {_line(error)}") from error
+            raise Refused(f"no RPC of {network} answers: {first_line(error)}") from error
         finally:
             await rpc.close()
 
@@ -138,7 +138,7 @@ class Backfill:
                     else:
                         left, trouble = await self._look(session, known)
             except AWAY as error:
-                left, trouble = None, f"the database does not answer: {_line(error)}"
+                left, trouble = None, f"the database does not answer: {first_line(error)}"
             if self.walk is not None and left is not None:
                 self.walk.note(left, time.monotonic())
             if left == 0:
@@ -266,6 +266,7 @@ def _named(one: SourceSetting) -> str:
     return f"{one.program} ({one.address})" if one.address else one.program
 
 
-def _line(error: BaseException) -> str:
-    """The first line of what went wrong."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+def first_line(error: BaseException) -> str:
+    """The first line of what went wrong, in the driver's own words."""
+    said = str(getattr(error, "orig", None) or error).strip().splitlines()
+    return said[0] if said else type(error).__name__

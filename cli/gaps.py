@@ -21,6 +21,7 @@ from casino import gaps as rules
 from casino.gaps import Gap
 from casino.sources import followed
 from chains.errors import ChainError
+from cli.backfill import first_line
 from db import session as database
 from db.session import transaction
 from indexer import source
@@ -76,8 +77,7 @@ async def look(settings: Settings, *, retry: bool = False) -> list[Report]:
     except ProgrammingError as error:
         raise Refused("the database has no tables yet: fairhouse migrate") from error
     except (SQLAlchemyError, psycopg.Error, OSError) as error:
-        said = str(error).strip().splitlines() or [type(error).__name__]
-        raise Refused(f"the database cannot be reached: {said[0]}") from error
+        raise Refused(f"the database cannot be reached: {first_line(error)}") from error
     finally:
         await database.close()
     return reports + unknown(settings, reports)

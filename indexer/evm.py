@@ -167,8 +167,7 @@ class EvmListener:
                 raws += await asyncio.to_thread(candidates, answer, self.source.address)
             else:
                 raws += candidates(answer, self.source.address)
-            if until - at + 1 == self.stride.size:
-                self.stride.answered()
+            self.stride.answered(until - at + 1, len(answer))
             at = until + 1
         return raws
 

@@ -1,4 +1,4 @@
-"""How many blocks to ask for at once: as many as the provider answers, learned from refusals."""
+"""How many blocks to ask for at once: as many as the provider answers and memory should hold."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 GROWTH = 1.1
 PATIENCE = 100  # successes before a refused size is tried again
+DENSE = 10_000  # logs in one answer: about 40 MB on their way, and one page to interpret
 
 
 @dataclass
@@ -34,10 +35,16 @@ class Stride:
         self.size = max(1, asked // 2)
         self._answers = 0
 
-    def answered(self) -> None:
-        """Grow slowly, below what was refused."""
+    def answered(self, asked: int, found: int) -> None:
+        """Shrink to where an answer holds `DENSE` logs; else grow slowly, below what was refused."""
+        if found > DENSE:
+            self.size = min(self.size, max(1, asked * DENSE // found))
+            return
+        if asked < self.size:
+            return
         self._answers += 1
         if self._answers >= PATIENCE:
             self.ceiling, self._answers = None, 0
         highest = self.most if self.ceiling is None else min(self.most, self.ceiling - 1)
-        self.size = max(1, min(int(self.size * GROWTH) + 1, highest))
+        if found * GROWTH < DENSE:
+            self.size = max(1, min(int(self.size * GROWTH) + 1, highest))

@@ -11,22 +11,25 @@ from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from queues.consumer import WaitingConsumer
 from settings import Settings
 
 ACTORS = {"chain": "store", "interpretation": "interpret", "stats": "fold"}
 HOUR_MS = 3_600_000
 LONGEST_BACKOFF_MS = 60_000
-DELAYED_MS = 100
+DELAYED_MS = 100  # a delayed message is late by no more
 
 _brokers: list[RedisBroker] = []
 
 
 class HouseBroker(RedisBroker):
-    """Looks rarely for what is delayed: only failures and debounced stats are."""
+    """Dramatiq's broker, whose consumers wait in Redis: idle ones cost little and wake at once."""
 
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> Consumer:
-        idle_ms = DELAYED_MS if queue_name == dq_name(queue_name) else timeout
-        return super().consume(queue_name, prefetch, idle_ms)
+        wait_ms = DELAYED_MS if queue_name == dq_name(queue_name) else timeout
+        key = f"{self.namespace}:{queue_name}"
+        fetching = super().consume(queue_name, prefetch, 0)
+        return WaitingConsumer(fetching, self.client, key, wait_ms)
 
 
 def setup(settings: Settings) -> RedisBroker:

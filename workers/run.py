@@ -15,8 +15,8 @@ from db import session
 from settings import Settings
 from workers import heartbeat, main
 
-# Idle consumers would otherwise sleep up to a second: two hops cost 100-550 ms at the default.
-IDLE_MS = 10
+# How long an idle consumer waits in Redis before it looks whether it is to stop.
+IDLE_MS = 500
 
 
 def concurrency(settings: Settings, queue: str) -> int:

@@ -122,7 +122,7 @@ async def peer(folder: Path, seconds: float) -> Idle:
     """Dramatiq's own worker on empty queues."""
     async with redis.start(folder / "peer") as queue:
         (folder / "plain.py").write_text(PEER.format(url=queue.url))
-        command = [sys.executable, "-m", "dramatiq", "plain", "--path", folder]
+        command = [sys.executable, "-m", "dramatiq", "plain", "--path", str(folder)]
         command += ["--processes", "1", "--threads", "8"]
         child = spawn("dramatiq", command, log=folder / "logs" / "dramatiq.log")
         async with running(child):

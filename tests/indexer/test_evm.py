@@ -344,13 +344,27 @@ def test_a_stride_halves_grows_slowly_and_keeps_a_rule() -> None:
     stride.refused(500, None)
     assert stride.size == 250
     for _ in range(50):
-        stride.answered()
+        stride.answered(stride.size, 7)
     assert stride.size == 499
     stride.refused(499, 100)
     for _ in range(500):
-        stride.answered()
+        stride.answered(stride.size, 7)
     assert stride.size == 100
     stride.refused(1, None)
+    assert stride.size == 1
+
+
+def test_dense_blocks_are_asked_for_in_smaller_ranges() -> None:
+    stride = Stride.of(500)
+    stride.answered(500, 100 * 500)
+    assert stride.size == 100
+    stride.answered(100, 100 * 100)
+    assert stride.size == 100
+    stride.answered(20, 3)  # a short range says nothing about long ones
+    assert stride.size == 100
+    stride.answered(100, 10)
+    assert stride.size == 111
+    stride.answered(1, 30_000)
     assert stride.size == 1
 
 

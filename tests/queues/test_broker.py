@@ -13,11 +13,10 @@ from dramatiq import Message
 from dramatiq.brokers.redis import MAINTENANCE_SCALE, RedisBroker
 
 import queues
-from queues.broker import DELAYED_MS, LONGEST_BACKOFF_MS
+from queues.broker import LONGEST_BACKOFF_MS
 from settings import Settings
 from tests.queues.conftest import working
 from workers import main
-from workers.run import IDLE_MS
 
 NO_REDIS = "redis://127.0.0.1:9/0"
 
@@ -129,16 +128,6 @@ async def test_the_dead_are_forgotten_after_their_retention(
     await asyncio.sleep(0.002)
     broker.do_qsize("chain")
     assert broker.client.zcard("dramatiq:chain.XQ") == left
-
-
-def test_idle_consumers_look_often_for_work_and_rarely_for_what_is_put_off(
-    chosen: Settings,
-) -> None:
-    now: Any
-    later: Any
-    now, later = (queues.broker().consume(name, timeout=IDLE_MS) for name in ("chain", "chain.DQ"))
-    assert now.timeout == IDLE_MS == 10
-    assert later.timeout == DELAYED_MS == 100
 
 
 async def test_a_rate_of_jobs_is_kept_by_every_actor(

@@ -1,4 +1,4 @@
-"""A bet whose block the chain dropped: what it becomes depends on where it lands again, if at all."""
+"""A bet whose block the chain dropped: what it becomes depends on where it lands, if at all."""
 
 from __future__ import annotations
 

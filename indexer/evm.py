@@ -238,7 +238,7 @@ class EvmListener:
             return number
         raise DeepReorg(
             f"the chain dropped block {number + 1} and more, deeper than the {WINDOW} blocks we"
-            " keep: check the node; `fairhouse doctor` says how to read the source again"
+            " keep: check the node; if it is right, give the source a database of its own"
         )
 
     async def _dropped(self, number: int, known: str) -> bool:

@@ -127,6 +127,19 @@ async def test_a_late_signature_in_the_newest_slot_is_found(inbox: Inbox, rows: 
         assert listed(rows, listener) == Counter(every)
 
 
+async def test_a_late_signature_is_found_after_a_crash_too(inbox: Inbox, rows: Rows) -> None:
+    """S40: the newest slot lies above the cursor, so that it is read again whatever dies."""
+    chain = SolanaChain(solana_address())
+    every = [chain.add() for _ in range(5)]
+    async with listening(inbox, chain) as (listener, _):
+        await listener.poll()
+    every.append(chain.add(slot=chain.slot))
+    chain.txs[-1], chain.txs[-2] = chain.txs[-2], chain.txs[-1]
+    async with listening(inbox, chain) as (listener, _):
+        await listener.poll()
+        assert set(listed(rows, listener)) == set(every)
+
+
 async def test_a_cursor_that_the_node_forgot_brings_no_history_back(
     inbox: Inbox, rows: Rows
 ) -> None:

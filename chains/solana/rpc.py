@@ -9,7 +9,7 @@ import msgspec
 
 from chains.chain import Block
 from chains.errors import RpcError, WrongChain
-from chains.http import TIMEOUT_S, Call, Node, typed
+from chains.http import TIMEOUT_S, Call, Node, Refused, typed
 
 PAGE = 1_000  # the most signatures that a node gives at once
 STATUSES = 256  # the most signatures that a node takes at once
@@ -74,6 +74,15 @@ class Rpc:
 
     async def finalized(self, depth: int = 0) -> int:
         return await self.node.ask("getSlot", [{"commitment": "finalized"}], int)
+
+    async def oldest(self) -> int | None:
+        """The lowest slot that the node still keeps, or None when it does not say."""
+        try:
+            return await self.node.ask("getFirstAvailableBlock", [], int)
+        except Refused as error:
+            if error.retryable:
+                raise
+            return None
 
     async def block(self, number: int) -> Block | None:
         """Solana's confirmed slots are followed by status, not by their parents."""

@@ -407,6 +407,15 @@ def test_every_version_of_a_message_is_read_from_bytes(version: int) -> None:  #
     assert args == {"stake": 5, "accounts": {"player": str(key.pubkey())}}
 
 
+@pytest.mark.parametrize("named", [{"version": "legacy"}, {"version": 1}, {}])
+def test_the_version_that_a_node_names_or_leaves_out_changes_nothing(  # S18
+    named: dict[str, Any],
+) -> None:
+    answer = tx(call(US, BET, PLAYER), logs=frame(US, line(tip(1))))
+    del answer["version"]
+    assert [e[2] for e in events(answer | named)] == [1]
+
+
 def recorded(signature: str, program: str) -> list[Raw]:
     file = RECORDED / f"{signature}.json"
     if not file.is_file():

@@ -102,7 +102,7 @@ class EvmChain:
         self.address, self.chain_id = address, chain_id
         self.blocks: list[dict[str, Any]] = []
         self.logs: list[list[dict[str, Any]]] = []
-        self.final = 0
+        self.final = self.oldest = 0
         self.most = 10_000
         self.too_large = "query returned more than 10000 results"
         self.add(0)
@@ -164,7 +164,7 @@ class EvmChain:
 
     def _block(self, number: str, full: bool) -> dict[str, Any] | None:
         at = self.final if number == "finalized" else int(number, 16)
-        return self.blocks[at] if at <= self.head else None
+        return self.blocks[at] if (not at or self.oldest <= at) and at <= self.head else None
 
     def _logs(self, asked: dict[str, str]) -> list[dict[str, Any]]:
         lower, upper = int(asked["fromBlock"], 16), int(asked["toBlock"], 16)
@@ -172,7 +172,7 @@ class EvmChain:
         assert asked["address"] == self.address
         if upper - lower + 1 > self.most:
             raise Oops(-32005, self.too_large)
-        return [log for block in self.logs[lower : upper + 1] for log in block]
+        return [log for block in self.logs[max(lower, self.oldest) : upper + 1] for log in block]
 
 
 def bloom_of(address: str) -> int:
@@ -190,6 +190,7 @@ class SolanaChain:
         self.slot = 100
         self.txs: list[dict[str, Any]] = []
         self.most = 1_000
+        self.oldest = 0
         self.forgotten: set[str] = set()
         self.absent: set[str] = set()
         self.status: dict[str, dict[str, Any] | None] = {}
@@ -244,6 +245,7 @@ class SolanaChain:
         return {
             "getGenesisHash": lambda: self.genesis,
             "getSlot": lambda options: self.slot,
+            "getFirstAvailableBlock": lambda: self.oldest,
             "getSignaturesForAddress": self._signatures,
             "getTransaction": self._transaction,
             "getSignatureStatuses": self._statuses,
@@ -263,6 +265,7 @@ class SolanaChain:
                 "memo": None,
             }
             for tx in reversed(self.txs)
+            if tx["slot"] >= self.oldest
         ]
         names = [row["signature"] for row in rows]
         if "before" in options:

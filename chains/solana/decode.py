@@ -217,7 +217,7 @@ def _found(answer: Mapping[str, Any], meta: Mapping[str, Any], address: str) -> 
 def emitter(run: Sequence[Instruction], place_: int, address: str) -> int | None:
     """Where the program stands that called itself here, signed as its event authority."""
     height = run[place_].height
-    if not place_ or tuple(run[place_].accounts) != (event_authority(address),):
+    if tuple(run[place_].accounts) != (event_authority(address),):
         return None
     for at in range(place_ - 1, -1, -1):
         before = run[at].height if at else 1

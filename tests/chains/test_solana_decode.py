@@ -357,6 +357,15 @@ def test_a_frame_that_only_logs_loses_what_a_cut_log_took_from_it() -> None:
     assert lost(answer)
 
 
+def test_a_frame_whose_end_was_cut_off_is_not_taken_for_one_within_it() -> None:
+    event = call(US, EVENT_TAG + tip(6), AUTHORITY, height=4)
+    calls = [call(THEM, b"", height=2), call(US, BET, OTHER, height=3), event]
+    inside = frame(THEM, *frame(US, *frame(US, depth=4), depth=3), depth=2)
+    logs = [f"Program {US} invoke [1]", *inside, "Log truncated"]
+    assert lost(tx(call(US, BET, PLAYER), inner={0: calls}, logs=logs))
+    assert not lost(tx(call(US, BET, PLAYER), inner={0: calls}, logs=frame(US, *inside)))
+
+
 def test_a_program_that_was_heard_to_log_alone_may_have_lost_more() -> None:
     answer = said_twice(6)
     answer["meta"]["logMessages"] = [f"Program {US} invoke [1]", line(tip(9)), "Log truncated"]

@@ -50,6 +50,16 @@ class Settings(BaseSettings):
     feed_port: int = 3001
     feed_public_url: str = ""
     default_casino: str = "fairhouse"
+    processes: list[str] = [
+        "api",
+        "feed",
+        "indexer",
+        "worker-chain",
+        "worker-interpretation",
+        "worker-stats",
+        "relay",
+        "keeper",
+    ]
     cors_origins: list[str] = ["*"]
 
     rpc: dict[str, list[str]] = {}

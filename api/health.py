@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import psycopg
@@ -10,7 +11,7 @@ from psycopg_pool import PoolTimeout
 from redis.exceptions import RedisError
 
 from api.queries import health as queries
-from api.state import State
+from api.state import Row, State
 
 SILENT_S = 15.0
 STANDING_S = 60.0
@@ -51,8 +52,18 @@ async def line_state(house: State) -> Report:
         "pages": {page.pop("state"): page for page in pages},
         "outbox": outbox,
         "dead_letters": (dead or {}).get("dead", 0),
-        "processes": processes,
+        "processes": kinds(processes, house.settings.processes),
     }
+
+
+def kinds(seen: list[Row], expected: Sequence[str]) -> list[Row]:
+    """How many instances of each kind of process live, and whether any has to."""
+    missing = {"live": 0, "silent": 0, "seen_s_ago": None}
+    found = {row["process"]: row for row in seen}
+    return [
+        {"process": kind, "expected": kind in expected, **missing, **found.get(kind, {})}
+        for kind in sorted({*expected, *found})
+    ]
 
 
 def troubles(report: Report) -> list[str]:
@@ -72,8 +83,8 @@ def troubles(report: Report) -> list[str]:
     if outbox and outbox["waiting"] and outbox["oldest_s"] > SILENT_S:
         said.append(f"{outbox['waiting']} messages wait to be relayed")
     said += [
-        f"{process['process']} is silent"
+        f"no {process['process']} is running"
         for process in report.get("processes", [])
-        if not process["ok"]
+        if process["expected"] and not process["live"]
     ]
     return said

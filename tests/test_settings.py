@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from cli import processes
 from settings import Settings
 
 EXAMPLE = Path(__file__).parent.parent / ".env.example"
@@ -17,6 +18,11 @@ def test_the_example_lists_every_setting_and_nothing_else() -> None:
         if line.lstrip("#").startswith("FAIRHOUSE_")
     }
     assert named == {f"FAIRHOUSE_{name.upper()}" for name in Settings.model_fields}
+
+
+def test_every_process_of_the_house_should_run() -> None:
+    every = [name.replace(" ", "-") for name in processes.everything()]
+    assert sorted(Settings(_env_file=None).processes) == sorted(every)
 
 
 def test_production_refuses_the_default_seed_key() -> None:

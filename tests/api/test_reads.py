@@ -13,6 +13,12 @@ from tests.api.conftest import ADA, BOB, EVE, EVM, Api
 
 ETH = f"{EVM}/slip44:60"
 BET_TIME = {"placed_at", "settled_at"}
+SILENT = """
+INSERT INTO heartbeats (process, host, pid, at) VALUES
+    ('relay', 'a', 1, now() - interval '1 min'), ('once', 'a', 1, now() - interval '1 min'),
+    ('indexer', 'a', 1, now() - interval '1 min'), ('indexer', 'b', 1, now() + interval '1 h'),
+    ('indexer', 'b', 2, now() + interval '1 h')
+"""
 
 
 def items(client: httpx.Client, path: str, **query: Any) -> list[dict[str, Any]]:
@@ -180,14 +186,18 @@ def test_health_names_what_is_not_well(api: Api, client: httpx.Client) -> None:
         "solana-local": 0,
     }
     with psycopg.connect(api.database_url, autocommit=True) as connection:
-        connection.execute("UPDATE sources SET error = 'node is down' WHERE id = 1")
-        connection.execute(
-            "INSERT INTO heartbeats (process, pid, at) VALUES ('relay', 1, now() - interval '1 h')"
-        )
+        connection.execute(SILENT.encode())
     said = client.get("/health").json()
     assert said["status"] == "degraded"
-    assert "casino_evm on evm-local: node is down" in said["troubles"]
-    assert "relay is silent" in said["troubles"]
+    kinds = {kind.pop("process"): kind for kind in said["processes"]}
+    assert (kinds["relay"]["live"], kinds["relay"]["silent"]) == (0, 1)
+    assert (kinds["indexer"]["live"], kinds["indexer"]["silent"]) == (2, 1)
+    assert kinds["keeper"] == {"expected": True, "live": 0, "silent": 0, "seen_s_ago": None}
+    # One dead machine of several is no trouble, nor is what nobody expects to run.
+    assert "no relay is running" in said["troubles"]
+    assert "no keeper is running" in said["troubles"]
+    assert not [one for one in said["troubles"] if "indexer" in one or "once" in one]
+    assert kinds["once"]["expected"] is False
 
 
 def test_prometheus_reads_the_line(client: httpx.Client) -> None:

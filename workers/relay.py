@@ -195,7 +195,8 @@ async def kept(connection: Connection, namespace: str, last: int) -> list[Entry]
 def entry(row: TupleRow) -> Entry:
     id, namespace, type, casino, player, game, data, at_ms, seq, epoch = row
     message = {"type": type, "data": data, "timestamp": at_ms, "seq": seq, "epoch": epoch}
-    return Entry(id, namespace, seq, epoch, orjson.dumps(message), casino, player or "", game or "")
+    about = (casino, player or "", game or "", data.get("network") or "")
+    return Entry(id, namespace, seq, epoch, orjson.dumps(message), *about)
 
 
 async def _quiet(connection: Connection) -> None:

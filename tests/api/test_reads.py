@@ -102,6 +102,8 @@ def test_a_player_is_found_by_address_and_by_caip_10(client: httpx.Client) -> No
     assert plain == shouted == scoped
     assert plain["identities"] == [{"kind": "wallet", "scope": EVM, "external_id": ADA}]
     problem(client.get(f"/api/players/eip155:1:{ADA}"), 404, "unknown_player")
+    mistyped = problem(client.get(f"/api/players/{ADA[:-2]}aD"), 404, "unknown_player")
+    assert "wrong checksum" in mistyped["detail"]
     stats = client.get(f"/api/players/{ADA}/stats").json()
     assert stats["assets"][0]["bets"] == 20
     mine = items(client, f"/api/players/{ADA}/bets", limit=100)

@@ -186,6 +186,31 @@ async def test_an_emptied_redis_is_rebuilt_and_a_client_resumes(ground: Ground) 
         assert (await heard(live))["seq"] == 51
 
 
+async def test_a_player_of_one_network_is_heard_before_and_after_a_rebuild(ground: Ground) -> None:
+    player = "0x" + "ad" * 20
+    say = (
+        "INSERT INTO outbox (namespace, type, casino, player, data) VALUES"
+        f" ('bets', 'bet.placed', 'demo', '{player}', jsonb_build_object('network', %s::text))"
+    )
+    wish = {"type": "subscribe", "channels": ["bets"], "filters": {"player": f"eip155:1:{player}"}}
+    async with await to_database(ground.settings) as connection, feeding(ground) as url:
+        async with connect(url) as live:
+            await live.send(json.dumps(wish))
+            assert [(await heard(live))["type"] for _ in range(2)] == ["welcome", "subscribed"]
+            for network in ("eip155:8453", "eip155:1"):
+                ground.rows(say, network)
+            await relay.step(connection, ground.redis)
+            first = await heard(live)
+            assert (first["seq"], first["data"]) == (2, {"network": "eip155:1"})
+        await ground.redis.flushall()
+        await relay.inspect(connection, ground.redis)
+        wish["since"] = {"bets": {"epoch": first["epoch"], "seq": 0}}
+        async with connect(url) as again:
+            await again.send(json.dumps(wish))
+            assert [(await heard(again))["type"] for _ in range(2)] == ["welcome", "subscribed"]
+            assert (await heard(again))["seq"] == 2
+
+
 async def test_an_idle_relay_notices_an_emptied_redis_by_itself(ground: Ground) -> None:
     async with relaying(ground):
         ground.say(3)

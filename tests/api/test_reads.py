@@ -9,6 +9,7 @@ import httpx
 import psycopg
 import pytest
 
+from api.health import fault
 from tests.api.conftest import ADA, BOB, EVE, EVM, Api
 
 ETH = f"{EVM}/slip44:60"
@@ -189,8 +190,12 @@ def test_health_names_what_is_not_well(api: Api, client: httpx.Client) -> None:
     }
     with psycopg.connect(api.database_url, autocommit=True) as connection:
         connection.execute(SILENT.encode())
+        connection.execute(
+            "UPDATE sources SET error = 'polling: HTTP 401 https://rpc.example/v2/s3cr3t' WHERE id = 1"
+        )
     said = client.get("/health").json()
     assert said["status"] == "degraded"
+    assert "casino_evm on evm-local: its provider refuses us" in said["troubles"]
     kinds = {kind.pop("process"): kind for kind in said["processes"]}
     assert (kinds["relay"]["live"], kinds["relay"]["silent"]) == (0, 1)
     assert (kinds["indexer"]["live"], kinds["indexer"]["silent"]) == (2, 1)
@@ -200,6 +205,54 @@ def test_health_names_what_is_not_well(api: Api, client: httpx.Client) -> None:
     assert "no keeper is running" in said["troubles"]
     assert not [one for one in said["troubles"] if "indexer" in one or "once" in one]
     assert kinds["once"]["expected"] is False
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (None, None),
+        ("polling: getSlot: HTTP 429", "its provider limits how often it is asked"),
+        ("history: HTTP 403 for https://key@rpc.example", "its provider refuses us"),
+        ("polling: getSlot: TimeoutError", "its provider does not answer in time"),
+        ("Cannot connect to host rpc.example:443", "its provider does not answer"),
+        (
+            "network base is eip155:8453, but its RPC serves eip155:1",
+            "its RPC serves another chain",
+        ),
+        ("finality: s3cr3t", "it cannot be read; the log says why"),
+    ],
+)
+def test_only_the_class_of_a_fault_is_told(error: str | None, words: str | None) -> None:
+    assert fault(error) == words
+
+
+def test_what_a_provider_said_is_not_told(api: Api, client: httpx.Client) -> None:
+    said = "polling: ClientResponseError https://rpc.example/v2/s3cr3t"
+    with psycopg.connect(api.database_url, autocommit=True) as connection:
+        connection.execute("UPDATE sources SET error = %s", (said,))
+    for path in ("/health", "/metrics"):
+        answer = client.get(path)
+        assert answer.status_code == 200
+        assert "s3cr3t" not in answer.text
+        assert "rpc.example" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("headers", "place"),
+    [
+        ({}, "ws://127.0.0.1"),
+        ({"x-forwarded-proto": "http"}, "ws://127.0.0.1"),
+        ({"x-forwarded-proto": "https"}, "wss://127.0.0.1"),
+        ({"x-forwarded-proto": "HTTPS, http", "host": "a.example:8443"}, "wss://a.example"),
+        ({"host": "[::1]:3000"}, "ws://[::1]"),
+    ],
+)
+def test_the_feed_is_beside_the_api_and_behind_tls_where_the_api_is(
+    api: Api, client: httpx.Client, headers: dict[str, str], place: str
+) -> None:
+    said = client.get("/api/line", headers=headers)
+    assert said.json()["feed_url"] == f"{place}:{api.feed_port}/ws"
+    assert said.headers["cache-control"] == "no-store"
 
 
 def test_prometheus_reads_the_line(client: httpx.Client) -> None:

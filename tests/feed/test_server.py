@@ -254,6 +254,7 @@ async def test_a_client_that_does_not_read_holds_no_memory_and_hears_why_it_is_l
         last = await flood(feed, listener, quick)
         await feed.publish()
         assert (await heard(quick))["seq"] == last + 1
+        listener.put(b"what a command of its own is answered")
         assert (list(listener.waiting), listener.size, listener.wants) == ([], 0, {})
         # What was on its way comes without a hole, and then the goodbye.
         said = []

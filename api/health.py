@@ -22,7 +22,7 @@ STANDING_S = 60.0
 FAULTS = (
     (re.compile(r"\bserves\b"), "its RPC serves another chain"),
     (
-        re.compile(r"HTTP 429|too many|rate|limit", re.I),
+        re.compile(r"HTTP 429|too many requests|rate.?limit", re.I),
         "its provider limits how often it is asked",
     ),
     (re.compile(r"HTTP 40[13]|denied|forbidden|unauthori[sz]ed", re.I), "its provider refuses us"),

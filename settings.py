@@ -170,7 +170,8 @@ def mistakes(error: ValueError) -> list[str]:
     """What is wrong with the settings, a line for each, by name and without values."""
     if not isinstance(error, ValidationError):
         return [str(error)]
-    return [
-        f"{'.'.join(map(str, one['loc'])) or 'settings'}: {one['msg'].removeprefix('Value error, ')}"
+    found = [
+        (".".join(map(str, one["loc"])) or "settings", one["msg"].removeprefix("Value error, "))
         for one in error.errors()
     ]
+    return [f"{name}: {said}" for name, said in found]

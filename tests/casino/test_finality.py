@@ -40,7 +40,10 @@ async def test_facts_up_to_a_position_are_promoted(opened: Any, says: Any, books
     source = await opened()
     await apply(source, says.placed(1, position=5), says.settled(1, position=9))
     async with transaction() as session:
-        assert await finality.pending(session, source, upto=100) == ["p1", "s1"]
+        found = await finality.pending(session, source, upto=100)
+        assert found == [finality.Pending(9, "s1"), finality.Pending(5, "p1")]
+        assert await finality.pending(session, source, upto=8) == found[1:]
+        assert await finality.pending(session, source, upto=100, below=found[0]) == found[1:]
     assert await promote(source, upto=8) == 1
     assert (await books(source))["bets"][0][20:22] == ("finalized", "confirmed")
     assert await promote(source, txs=["s1"]) == 1

@@ -24,7 +24,7 @@ from indexer.source import Polled
 from indexer.stride import Stride
 
 WINDOW = 256  # blocks whose hashes are kept; a deeper reorg stops the source
-ROUNDS = 10  # batches promoted at a time: with a backlog the newest facts come first each time
+ROUNDS = 20  # batches promoted at a time: with a backlog the newest facts come first each time
 DOUBTS_S = (0.05, 0.2)  # pauses before logs that a block's bloom promises are asked for again
 
 

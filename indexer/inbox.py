@@ -217,8 +217,19 @@ async def save(
     return page_id
 
 
+async def one_at_a_time(session: AsyncSession, source_id: int) -> None:
+    """Wait for whoever else opens spans of this source or moves its frontier.
+
+    A statement of its own, so that the next one sees what the other has written.
+    """
+    await session.execute(
+        text("SELECT 1 FROM sources WHERE id = :source FOR NO KEY UPDATE"), {"source": source_id}
+    )
+
+
 async def frontier(session: AsyncSession, source_id: int, *, upward: bool) -> None:
     """The lower edge of the oldest open span, or the live edge when none is open."""
+    await one_at_a_time(session, source_id)
     edge = "coalesce(reached, lower)" if upward else "lower"
     await session.execute(
         text(

@@ -15,7 +15,7 @@ import queues
 from chains.errors import RpcError, WrongChain
 from chains.evm.rpc import Rpc as EvmRpc
 from db.session import engine
-from indexer import source
+from indexer import backfill, source
 from indexer.evm import EvmListener
 from indexer.inbox import Inbox, NotLeader
 from indexer.listener import Loop
@@ -93,7 +93,9 @@ async def listen(settings: Settings, inbox: Inbox, planned: Planned, rpc: AnyRpc
     network = await _first_answer(inbox, planned, rpc)
     async with inbox.transaction() as session:
         followed = await source.register(session, planned, network)
-    start = planned.means.start
+        # Settings may ask for more history than was known before.
+        start = planned.means.start
+        await backfill.widen(session, followed, max(start, 0))
     listener: Listener
     if isinstance(rpc, EvmRpc):
         queue = "interpretation"

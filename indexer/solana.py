@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from casino.sources import Followed
+from chains.errors import RetryLater
 from chains.solana.rpc import CONFIRMED, FINAL, PAGE, Rpc, Signature
 from indexer import inbox
 from indexer.finality import Watch
@@ -16,6 +17,7 @@ from indexer.inbox import Found, Inbox, Span
 from indexer.source import Polled
 
 Key = tuple[str, int]  # a signature may land in another slot again
+KEPT = 10_000  # slots that any node keeps: an hour
 
 
 @dataclass
@@ -33,6 +35,8 @@ class SolanaListener:
     size: int
     final: int = -1
     _seen: dict[tuple[str, int], None] = field(default_factory=dict)
+    _head: int = 0
+    _whole: int = 0
     _watch: Watch = field(init=False)
 
     def __post_init__(self) -> None:
@@ -45,6 +49,7 @@ class SolanaListener:
     async def poll(self) -> Polled:
         """Carry what is newer than the cursor, and see how far the chain is."""
         head, pages = await asyncio.gather(self.rpc.head(), self._carry())
+        self._head = head
         return Polled(head, pages, bool(pages))
 
     async def _carry(self) -> list[int]:
@@ -55,6 +60,8 @@ class SolanaListener:
             self.source.address, before=None, until=edge.upper_tx if edge else None, floor=floor
         )
         newer = within(found, floor)
+        if edge is not None and edge.upper_tx is not None and len(newer) < PAGE:
+            await self._reaches(edge.upper, max([self._head, *(one.slot for one in newer[:1])]))
         if edge is not None and not self._brings(edge, newer):
             return []
         final = await self._final_of(newer, edge)
@@ -85,15 +92,17 @@ class SolanaListener:
             floor=floor,
             commitment=commitment,
         )
-        older = within(found, span.lower)
         # A short page is no end, only an empty one is: some nodes give fewer than asked for.
-        closed = not found or len(older) < len(found)
+        last = found[-1] if found else None
+        if last is None and span.lower > 0:
+            await self._keeps(span.lower)
+        closed = last is None or last.slot < span.lower
+        older = [one for one in within(found, span.lower) if one.slot <= span.upper]
         async with self.inbox.transaction() as session:
-            last = older[-1] if older else None
             await inbox.advance(
                 session,
                 span,
-                reached=last.slot if last else span.lower,
+                reached=span.lower if last is None or closed else min(last.slot, span.upper),
                 reached_tx=last.signature if last else span.reached_tx,
                 closed=closed,
             )
@@ -115,6 +124,21 @@ class SolanaListener:
             self.source.address, before=None, until=until, commitment=FINAL
         )
         return keys([one for one in found if one.slot <= self.final])
+
+    async def _reaches(self, cursor: int, newest: int) -> None:
+        """After a long silence: whether an answer up to `newest` goes down to the cursor."""
+        if newest - max(cursor, self._whole) > KEPT:
+            await self._keeps(cursor)
+            self._whole = newest
+
+    async def _keeps(self, slot: int) -> None:
+        """Raises `RetryLater` when the node forgot what came after a slot: its silence is none."""
+        oldest = await self.rpc.oldest()
+        if oldest is not None and oldest > slot + 1:
+            raise RetryLater(
+                f"the node keeps nothing below slot {oldest}, and what follows {slot} is wanted:"
+                " give a node that keeps more, or a later start"
+            )
 
     def _brings(self, edge: Span, newer: Sequence[Signature]) -> bool:
         """Whether there is anything to write: a signature not seen, or a cursor that moves."""

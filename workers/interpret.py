@@ -30,10 +30,10 @@ WHERE id = %s
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A manifest with its decoder, made once per address."""
+    """A manifest with its decoders, made once per address."""
 
     means: manifest.Manifest
-    decoder: manifest.Decoder
+    decoders: manifest.Decoders
     asset_slip44: int
 
 
@@ -62,7 +62,7 @@ async def interpret_in(session: AsyncSession, page_id: int) -> int | None:
     program = load(source.program, source.address, folder)
     source = with_asset(source, program)
     facts, letters = dead_letters.read(
-        program.decoder, program.means, await raw_events(connection, page_id)
+        program.decoders, program.means, await raw_events(connection, page_id)
     )
     applied = await pages.apply(session, source, facts, fresh=fresh, final=final)
     await dead_letters.keep(connection, source, letters)
@@ -79,7 +79,7 @@ async def interpret_in(session: AsyncSession, page_id: int) -> int | None:
 def load(name: str, address: str, folder: Path | None) -> Program:
     """The program of a source, at the address it is followed at."""
     means = manifest.load(name, [folder] if folder else []).located(address=address)
-    return Program(means, means.decoder(), means.asset_slip44)
+    return Program(means, means.decoders(), means.asset_slip44)
 
 
 def with_asset(source: Followed, program: Program) -> Followed:

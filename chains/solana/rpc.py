@@ -83,6 +83,15 @@ class Rpc:
     async def finalized(self, depth: int = 0) -> int:
         return await self.node.ask("getSlot", [{"commitment": "finalized"}], int)
 
+    async def oldest(self) -> int | None:
+        """The lowest slot that the node still keeps, or None when it does not say."""
+        try:
+            return await self.node.ask("getFirstAvailableBlock", [], int)
+        except Refused as error:
+            if error.retryable:
+                raise
+            return None
+
     async def block(self, number: int) -> Block | None:
         """Solana's confirmed slots are followed by status, not by their parents."""
         return None

@@ -146,13 +146,13 @@ async def test_a_slot_that_the_chain_jumped_over_proves_that_it_fell() -> None:
     chain.dropped = {500, 501}
     assert await verdict(chain, tx=tx, slot=500) is True
     # What the node has begins further up, so that the next block it gives says nothing of the slot.
-    chain.first = 600
+    chain.oldest = 600
     assert await verdict(chain, tx=tx, slot=500) is None
 
 
 async def test_a_node_without_the_slot_proves_nothing() -> None:
     chain, (tx,) = chain_of(500)
-    chain.first = 600
+    chain.oldest = 600
     assert await verdict(chain, tx=tx, slot=500) is None
 
 
@@ -161,7 +161,7 @@ async def test_one_provider_that_has_it_outweighs_all_that_do_not() -> None:
     young.txs.clear()
     assert await verdict(young, archive, tx=tx, slot=500) is False
     archive.txs.clear()
-    young.first = 600
+    young.oldest = 600
     assert await verdict(young, archive, tx=tx, slot=500) is True
 
 

@@ -102,7 +102,7 @@ class EvmChain:
         self.address, self.chain_id = address, chain_id
         self.blocks: list[dict[str, Any]] = []
         self.logs: list[list[dict[str, Any]]] = []
-        self.final = 0
+        self.final = self.oldest = 0
         self.most = 10_000
         self.too_large = "query returned more than 10000 results"
         self.add(0)
@@ -164,7 +164,7 @@ class EvmChain:
 
     def _block(self, number: str, full: bool) -> dict[str, Any] | None:
         at = self.final if number == "finalized" else int(number, 16)
-        return self.blocks[at] if at <= self.head else None
+        return self.blocks[at] if (not at or self.oldest <= at) and at <= self.head else None
 
     def _logs(self, asked: dict[str, str]) -> list[dict[str, Any]]:
         lower, upper = int(asked["fromBlock"], 16), int(asked["toBlock"], 16)
@@ -172,7 +172,7 @@ class EvmChain:
         assert asked["address"] == self.address
         if upper - lower + 1 > self.most:
             raise Oops(-32005, self.too_large)
-        return [log for block in self.logs[lower : upper + 1] for log in block]
+        return [log for block in self.logs[max(lower, self.oldest) : upper + 1] for log in block]
 
 
 def bloom_of(address: str) -> int:
@@ -189,10 +189,10 @@ class SolanaChain:
         self.genesis = "G" * 44
         self.slot = 100
         self.final: int | None = None  # the newest slot, unless said otherwise
-        self.first = 0  # what is below is no longer there
         self.dropped: set[int] = set()  # slots that were skipped after all
         self.txs: list[dict[str, Any]] = []
         self.most = 1_000
+        self.oldest = 0  # what is below is no longer there
         self.forgotten: set[str] = set()
         self.absent: set[str] = set()
         self.status: dict[str, dict[str, Any] | None] = {}
@@ -247,6 +247,7 @@ class SolanaChain:
         return {
             "getGenesisHash": lambda: self.genesis,
             "getSlot": lambda options: self._reached(options["commitment"]),
+            "getFirstAvailableBlock": lambda: self.oldest,
             "getSignaturesForAddress": self._signatures,
             "getTransaction": self._transaction,
             "getSignatureStatuses": self._statuses,
@@ -266,7 +267,7 @@ class SolanaChain:
         return [
             tx
             for tx in self.txs
-            if self.first <= tx["slot"] <= newest and tx["slot"] not in self.dropped
+            if self.oldest <= tx["slot"] <= newest and tx["slot"] not in self.dropped
         ]
 
     def _signatures(self, address: str, options: dict[str, Any]) -> list[dict[str, Any]]:
@@ -318,8 +319,8 @@ class SolanaChain:
 
     def _block(self, slot: int, options: dict[str, Any]) -> dict[str, Any]:
         assert options["commitment"] == "finalized"
-        if slot < self.first:
-            raise Oops(-32001, f"Block {slot} cleaned up. First available block: {self.first}")
+        if slot < self.oldest:
+            raise Oops(-32001, f"Block {slot} cleaned up. First available block: {self.oldest}")
         if slot > self._reached("finalized"):
             raise Oops(-32004, f"Block not available for slot {slot}")
         if slot in self.dropped:
@@ -334,5 +335,5 @@ class SolanaChain:
         return block
 
     def _blocks(self, start: int, limit: int, options: dict[str, Any]) -> list[int]:
-        every = range(max(start, self.first), self._reached(options["commitment"]) + 1)
+        every = range(max(start, self.oldest), self._reached(options["commitment"]) + 1)
         return [n for n in every if n not in self.dropped][:limit]

@@ -230,6 +230,26 @@ async def test_the_websocket_wakes_a_listener_that_polls_rarely(database: str, r
             assert await until(rows, head, number) < 5
 
 
+async def test_a_websocket_that_never_says_anything_holds_up_no_poll(
+    database: str, rows: Rows
+) -> None:
+    """S39: it takes the subscription and is silent; and one that is not there at all."""
+    chain = EvmChain(evm_address())
+
+    async def silent(caller: ServerConnection) -> None:
+        async for _ in caller:
+            pass
+
+    head = f"SELECT head FROM sources WHERE address = '{chain.address}'"
+    async with serving(chain.node()) as node, serve(silent, "127.0.0.1", 0) as server:
+        port = next(iter(server.sockets)).getsockname()[1]
+        for url in (f"ws://127.0.0.1:{port}", "ws://127.0.0.1:9"):
+            chosen = settings(database, {"evm-local": node.url}, chain, ws={"evm-local": url})
+            async with running(chosen):
+                for _ in range(3):
+                    await until(rows, head, chain.add(1))
+
+
 async def test_what_stands_still_is_sent_again(
     inbox: Inbox, rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -255,7 +275,8 @@ async def test_what_stands_still_is_sent_again(
     page("found", 1), page("interpreted", 999), page("stored", 30, attempts=4)
     tried = page("stored", 100, attempts=4)
     assert await sweeper.resend(inbox) == 3
-    assert sent == [("chain", lost), ("interpretation", done), ("interpretation", tried)]
+    expected = [("chain", lost), ("interpretation", done), ("interpretation", tried)]
+    assert sorted(sent) == expected
     assert await sweeper.resend(inbox) == 0
     # While others wait on the queue, a page has not been lost so soon.
     waiting["chain"] = 7

@@ -22,7 +22,7 @@ from settings import Settings
 from workers import houses
 from workers.houses import REFUSED, Batch, EvmHouse, Foreign, House, OpenBet, SolanaHouse
 from workers.leader import Connection, connect, leads
-from workers.sealed import Proofs, Sealer, draw
+from workers.sealed import Proofs, Sealer, WrongKey, draw, tried
 
 LEADER = 7_302_114_004  # any number that nothing else locks
 STANDBY_S = 1.0
@@ -42,10 +42,12 @@ MARK = """
 UPDATE seed_batches SET state = %s, tx = coalesce(%s, tx), reveal_by = %s
 WHERE network = %s AND program = %s AND first = %s
 """
+# Some of its indexes may be free again: seeds that were never committed make room for others.
+FORGET = "DELETE FROM seeds WHERE network = %s AND program = %s AND batch_first = %s"
 SUPPLY = """
 SELECT coalesce(sum(first + count - greatest(first, %s)) FILTER (
         WHERE state = 'confirmed' AND reveal_by > %s AND first + count > %s), 0)::bigint,
-    coalesce(max(first + count), 0)
+    coalesce(max(first + count) FILTER (WHERE state <> 'foreign'), 0)
 FROM seed_batches WHERE network = %s AND program = %s
 """
 OPEN = """
@@ -90,7 +92,7 @@ async def lead(settings: Settings, wanted: Sequence[Any]) -> None:
 
 
 async def keep(settings: Settings, source: Any) -> None:
-    """One casino, from the first answer of its node on."""
+    """One casino, from the first answer of its node on. Raises `WrongKey`."""
     meet = partial(introduce, settings, source)
     sealer, failures = Sealer(bytes.fromhex(settings.seed_key)), 0
     async with await connect(settings) as connection:
@@ -101,11 +103,14 @@ async def keep(settings: Settings, source: Any) -> None:
                 if house is None:
                     logger.warning("no keeper key for {}: its bets wait", source.program)
                     return
+                await tried(connection, sealer, house)
                 keeper = Keeper(house, connection, sealer, settings.seed_batch)
                 while True:
                     await keeper.tick()
                     failures = 0
                     await asyncio.sleep(TICK_S)
+            except WrongKey:
+                raise
             except ChainError as error:
                 failures += 1
                 logger.warning("{}: {}", source.program, error)
@@ -179,7 +184,10 @@ class Keeper:
                 logger.info("seeds {} to {} are final", batch.first, batch.first + batch.count - 1)
                 return
         except Foreign as error:
-            await self.mark(batch, "foreign")
+            async with self.connection.transaction():
+                key = (self.house.network, self.house.address, batch.first)
+                await self.connection.execute(FORGET, key)
+                await self.mark(batch, "foreign")
             logger.error("{}: bets on them can only be refunded", error)
             return
         if time.monotonic() - self.sent_at.get(batch.first, -RESEND_S) < RESEND_S:

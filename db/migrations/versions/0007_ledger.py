@@ -6,8 +6,8 @@ may add to them, and whoever migrates may become either, but has no right of its
 
 from alembic import op
 
-revision = "0005"
-down_revision = "0004"
+revision = "0007"
+down_revision = "0006"
 branch_labels = None
 depends_on = None
 

@@ -89,7 +89,7 @@ class Table:
     async def events(self) -> list[Event]:
         """Everything the contract ever said, as the chain tells it to anybody."""
         means = manifest.load(self.source.program).located(address=self.address)
-        decoder = means.decoder()
+        decoder = means.decoders().at(0)
         raws = await (self._evm() if self.chain == "evm" else self._solana())
         return [(raw.position, *decoder.decode(raw.kind, raw.body)) for raw in raws]
 

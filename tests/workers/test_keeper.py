@@ -89,9 +89,11 @@ class Table:
     async def events(self) -> list[Event]:
         """Everything the contract ever said, as the chain tells it to anybody."""
         means = manifest.load(self.source.program).located(address=self.address)
-        decoder = means.decoders().at(0)
+        decoders = means.decoders()
         raws = await (self._evm() if self.chain == "evm" else self._solana())
-        return [(raw.position, *decoder.decode(raw.kind, raw.body)) for raw in raws]
+        return [
+            (raw.position, *decoders.at(raw.position).decode(raw.kind, raw.body)) for raw in raws
+        ]
 
     async def _evm(self) -> list[Any]:
         rpc = evm_rpc.Rpc([self.line.evm_url], rate=10_000)

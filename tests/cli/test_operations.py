@@ -83,10 +83,13 @@ def looked(count: object) -> dict[str, Any]:
     return {
         "database": {"ok": False},
         "redis": {"ok": False},
-        "sources": [{**source, **named, "error": error} for error in (None, "polling: ...")],
+        "sources": [
+            {**source, **named, "error": error}
+            for error in (None, *(words for _, words in health.FAULTS))
+        ],
         "pages": {state: {"pages": count, "oldest_s": 99} for state in ("found", "stored")},
         "outbox": {"waiting": count, "oldest_s": 99},
-        "processes": [{"process": "<process>", "ok": False, "seen_s_ago": 99}],
+        "processes": [{"process": "<process>", "expected": True, "live": 0, "silent": 1}],
     }
 
 

@@ -14,7 +14,7 @@ import aiohttp
 import msgspec
 from loguru import logger
 
-from chains.errors import RpcError, WrongChain
+from chains.errors import ChainError, RpcError, WrongChain
 
 T = TypeVar("T")
 Call = tuple[str, Sequence[Any]]
@@ -23,11 +23,18 @@ FIRST_REST_S, LONGEST_REST_S = 0.25, 15.0
 TOO_MANY = (-32005, -32029, -32097)
 LAGGING = (-32004, -32014, -32016)
 INTERNAL = -32603
+UNKNOWN_METHOD = -32601
 # What providers say under codes that mean nothing; all of it passes with time or elsewhere.
 PASSING = re.compile(
     r"rate.?limit|too many requests|request limit|compute units|capacity|throttl|quota"
     r"|header not found|unknown block|block not found|not (yet )?available|unavailable"
     r"|timed? ?out|temporar|try again|overload|busy|behind|minimum context slot",
+    re.IGNORECASE,
+)
+
+NO_METHOD = re.compile(
+    r"method.{0,60}(not found|not exist|not supported|not available|unknown|unsupported)"
+    r"|(unknown|unsupported|invalid) method",
     re.IGNORECASE,
 )
 
@@ -63,7 +70,7 @@ class Rested(RpcError):
         self.rest_s = rest_s
 
 
-Judge = Callable[[Refused], RpcError | None]
+Judge = Callable[[Refused], ChainError | None]
 Check = Callable[[Sequence[msgspec.Raw]], None]
 
 
@@ -129,12 +136,43 @@ class Node:
             self._session = None
 
     async def identity(self) -> str:
-        """Which chain this is. From then on every provider is held to the first one's answer."""
-        method, read = self._identify
-        found = read(await self.ask(method, [], str))
+        """Which chain this is. From then on every provider is held to the first one's answer.
+
+        Raises `WrongChain` when the node does not know the question: it is of another kind.
+        """
+        method, _ = self._identify
+        found = self._read(await self.ask(method, [], str, judge=stranger))
         if self.expected is None:
             self.expected = found
         return found
+
+    def forget(self) -> None:
+        """Hold providers to no chain any more: the one that they were held to was a wrong one."""
+        self.expected = None
+        for provider in self.providers:
+            provider.checked, provider.wrong = False, None
+
+    async def everywhere(
+        self, method: str, params: Sequence[Any], kind: type[T]
+    ) -> list[T | Refused]:
+        """What each provider of this chain answers, or why it refuses.
+
+        Raises `RpcError` unless every one of them answers.
+        """
+        answers: list[T | Refused] = []
+        async with self._slots:
+            for provider in self.providers:
+                if provider.wrong is not None:
+                    continue
+                try:
+                    await self._fit(provider)
+                    results = await self._together(provider, [(method, params)])
+                    answers.append(_typed(method, results[0], kind))
+                except Refused as error:
+                    answers.append(error)
+                except WrongChain as error:
+                    self._strike(provider, error)
+        return answers
 
     async def ask(
         self,
@@ -169,8 +207,7 @@ class Node:
             for _ in range(tries * len(self.providers)):
                 provider = await self._awake()
                 try:
-                    if self.expected is not None and not provider.checked:
-                        await self._check(provider, self.expected)
+                    await self._fit(provider)
                     results = await self._together(provider, calls)
                     if check is not None:
                         check(results)
@@ -184,8 +221,7 @@ class Node:
                     provider.failed(error.rest_s if isinstance(error, Rested) else None)
                     continue
                 except WrongChain as error:
-                    logger.error("{} is not asked any more: {}", provider.url, error)
-                    provider.wrong = str(error)
+                    self._strike(provider, error)
                     continue
                 provider.answered()
                 return results
@@ -201,12 +237,33 @@ class Node:
         await asyncio.sleep(max(0.0, min(provider.resting_until - now, 2.0)))
         return provider
 
-    async def _check(self, provider: Provider, expected: str) -> None:
-        method, read = self._identify
-        found = read(_typed(method, (await self._together(provider, [(method, [])]))[0], str))
-        if found != expected:
-            raise WrongChain(f"it serves {found}, not {expected}")
+    async def _fit(self, provider: Provider) -> None:
+        """Raises `WrongChain` when a provider serves another chain than the one expected."""
+        if self.expected is None or provider.checked:
+            return
+        method, _ = self._identify
+        try:
+            results = await self._together(provider, [(method, [])])
+        except Refused as error:
+            other = stranger(error)
+            if other is None:
+                raise
+            raise other from error
+        found = self._read(_typed(method, results[0], str))
+        if found != self.expected:
+            raise WrongChain(f"it serves {found}, not {self.expected}")
         provider.checked = True
+
+    def _strike(self, provider: Provider, error: WrongChain) -> None:
+        logger.error("{} is not asked any more: {}", provider.url, error)
+        provider.wrong = str(error)
+
+    def _read(self, answer: str) -> str:
+        method, read = self._identify
+        try:
+            return read(answer)
+        except ValueError as error:
+            raise WrongChain(f"it answers {method} with {answer[:80]!r}") from error
 
     async def _together(self, provider: Provider, calls: Sequence[Call]) -> list[msgspec.Raw]:
         await provider.turn(len(calls))
@@ -257,6 +314,13 @@ class Node:
                 return answer.status, await answer.read(), _rest(answer.headers)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise RpcError(f"{method}: {type(error).__name__} {error}".strip()) from error
+
+
+def stranger(refused: Refused) -> WrongChain | None:
+    """A node that does not know the question which chain it serves is of another kind."""
+    if refused.code != UNKNOWN_METHOD and not NO_METHOD.search(refused.said):
+        return None
+    return WrongChain(f"it is a node of another kind of chain, which refuses {refused}")
 
 
 def _body(n: int, method: str, params: Sequence[Any]) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from indexer.source import Polled
 from indexer.stride import Stride
 
 WINDOW = 256  # blocks whose hashes are kept; a deeper reorg stops the source
+ROUNDS = 20  # batches promoted at a time: with a backlog the newest facts come first each time
 DOUBTS_S = (0.05, 0.2)  # pauses before logs that a block's bloom promises are asked for again
 
 
@@ -33,15 +34,21 @@ class DeepReorg(ChainError):
 
 @dataclass
 class EvmListener:
-    """Follows one contract. `range` is the most blocks that a node is asked for at once."""
+    """Follows one contract. `range` is the most blocks that a node is asked for at once.
+
+    `final` is the highest block known to be finalized: facts of history up to there are born so.
+    """
 
     source: Followed
     rpc: Rpc
     inbox: Inbox
     start: int
     range: int
+    final: int = -1
+    doubt: None = None
     stride: Stride = field(init=False)
     _head: int = -1
+    _agreed: int = -1
 
     def __post_init__(self) -> None:
         self.stride = Stride.of(self.range)
@@ -88,6 +95,8 @@ class EvmListener:
             return None
         done = span.lower if span.reached is None else span.reached
         upper = min(done + self.stride.size, span.upper)
+        if done < self.final < upper:
+            upper = self.final  # a page is final as a whole or not at all
         raws = await self._logs(done + 1, upper, old=True) if upper > done else []
         without = sorted({raw.position for raw in raws if raw.time is None})
         if without:
@@ -98,20 +107,35 @@ class EvmListener:
             await inbox.frontier(session, self.source.id, upward=True)
             if not raws:
                 return []
-            return [await self._save(session, Found(done + 1, upper, raws=raws), fresh=False)]
+            found = Found(done + 1, upper, raws=raws, final=upper <= self.final)
+            return [await self._save(session, found, fresh=False)]
 
     async def finalize(self, finalized: int) -> int:
-        """Promote all facts up to a height that will not be dropped, once ours is that chain."""
+        """Promote facts up to a height that will not be dropped, once ours is that chain."""
         async with self.inbox.transaction() as session:
             edge = await inbox.top(session, self.source.id)
-        if edge is None:
+            if edge is None:
+                return 0
+            upto = min(finalized, edge.upper)
+            waiting = await finality.pending(session, self.source, upto=upto, limit=1)
+        if upto <= self._agreed and not waiting:
             return 0
-        upto = min(finalized, edge.upper)
         known = (await self._hashes(upto, upto)).get(upto)
         if known is not None and await self._dropped(upto, known):
             raise RetryLater(f"our block {upto} is not the final one: the next poll rewinds")
-        async with self.inbox.transaction() as session:
-            return await finality.promote(session, self.source, upto=upto)
+        self._agreed = upto
+        return await self._promote(upto)
+
+    async def _promote(self, upto: int) -> int:
+        """In small transactions, so that others write between them, and not all of a backlog."""
+        promoted = 0
+        for _ in range(ROUNDS):
+            async with self.inbox.transaction() as session:
+                rows = await finality.promote(session, self.source, upto=upto)
+            promoted += rows
+            if rows < finality.BATCH:
+                break
+        return promoted
 
     async def _edge(self, head: int) -> tuple[Span, str | None]:
         """Where following goes on, and the hash of that block if we know it."""

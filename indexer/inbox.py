@@ -46,12 +46,16 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A page as a listener found it: signatures to fetch, or raws that came along."""
+    """A page as a listener found it: signatures to fetch, or raws that came along.
+
+    `final` means that the chain can drop none of it any more.
+    """
 
     lower: int
     upper: int
     signatures: Sequence[object] | None = None
     raws: Sequence[Raw] = ()
+    final: bool = False
 
 
 class Inbox:
@@ -190,8 +194,8 @@ async def _moved(session: AsyncSession, statement: str, values: dict[str, Any]) 
 
 
 PAGE = """
-INSERT INTO pages (source_id, lower, upper, signatures, fresh, state, stored_at)
-VALUES (%s, %s, %s, %s::jsonb, %s, %s, CASE WHEN %s THEN clock_timestamp() END) RETURNING id
+INSERT INTO pages (source_id, lower, upper, signatures, fresh, final, state, stored_at)
+VALUES (%s, %s, %s, %s::jsonb, %s, %s, %s, CASE WHEN %s THEN clock_timestamp() END) RETURNING id
 """
 
 
@@ -202,7 +206,7 @@ async def save(
     connection = await driver(session)
     stored = page.signatures is None
     signatures = None if stored else rows.document(list(page.signatures or ()))
-    values = (source_id, page.lower, page.upper, signatures, fresh)
+    values = (source_id, page.lower, page.upper, signatures, fresh, page.final)
     state = "stored" if stored else "found"
     made = await (await connection.execute(PAGE, (*values, state, stored))).fetchone()
     if made is None:

@@ -44,6 +44,7 @@ class Loop:
     async def run(self) -> None:
         """Follow until cancelled. Raises `NotLeader` when another indexer leads."""
         with logger.contextualize(source=self.listener.source.program):
+            await self._learn()  # before anything is read: history is born final
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._follow())
                 tasks.create_task(self._work_off())
@@ -91,15 +92,24 @@ class Loop:
             logger.info("history: {}", walk.line(backfill.noun(source)))
 
     async def _finalize(self) -> None:
-        before = -1
+        noted = -1
         while True:
-            finalized = await self._tried("finality", partial(self.rpc.finalized, self.depth))
-            if finalized is not None and finalized > before:
+            finalized = await self._learn()
+            if finalized is not None:
                 work = partial(self.listener.finalize, finalized)
-                if await self._tried("finality", work) is not None:
+                done = await self._tried("finality", work)
+                await self._wrong("doubt", self.listener.doubt)
+                if done is not None and finalized > noted:
                     await self._note("finalized = :value", value=finalized)
-                    before = finalized
+                    noted = finalized
             await asyncio.sleep(self.poll_s)
+
+    async def _learn(self) -> int | None:
+        """What is finalized by now, known to the listener as well."""
+        finalized = await self._tried("finality", partial(self.rpc.finalized, self.depth))
+        if finalized is not None:
+            self.listener.final = max(self.listener.final, finalized)
+        return finalized
 
     async def _tried(self, what: str, work: Callable[[], Awaitable[T]]) -> T | None:
         """The result, or None after noting what went wrong and a pause that grows."""

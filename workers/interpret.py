@@ -17,7 +17,7 @@ from chains import manifest
 from chains.chain import Raw
 from db.session import driver, transaction
 
-LOCK = "SELECT source_id, state, fresh FROM pages WHERE id = %s FOR UPDATE"
+LOCK = "SELECT source_id, state, fresh, final FROM pages WHERE id = %s FOR UPDATE"
 RAWS = """
 SELECT position, tx, index, kind, body, block_hash, tx_index, time FROM raw_events
 WHERE page_id = %s ORDER BY position, tx_index NULLS LAST, index
@@ -53,7 +53,7 @@ async def interpret_in(session: AsyncSession, page_id: int) -> int | None:
     if page is None:
         logger.warning("there is no such page")
         return None
-    source_id, state, fresh = page
+    source_id, state, fresh, final = page
     if state != "stored":
         logger.debug("the page is {}, nothing to interpret", state)
         return None
@@ -64,7 +64,7 @@ async def interpret_in(session: AsyncSession, page_id: int) -> int | None:
     facts, letters = dead_letters.read(
         program.decoders, program.means, await raw_events(connection, page_id)
     )
-    applied = await pages.apply(session, source, facts, fresh=fresh)
+    applied = await pages.apply(session, source, facts, fresh=fresh, final=final)
     await dead_letters.keep(connection, source, letters)
     await connection.execute(DONE, (page_id,))
     if letters:

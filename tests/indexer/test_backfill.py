@@ -240,6 +240,7 @@ async def test_history_says_how_far_it_is_while_it_is_read(
     chain = EvmChain(evm_address())
     for _ in range(700):
         chain.add()
+    chain.final = chain.head
     said: list[str] = []
     sink = logger.add(lambda message: said.append(message.record["message"]), level="INFO")
     try:

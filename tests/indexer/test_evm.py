@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 
+from casino import finality
+from casino.pages import apply as apply_page
+from chains.chain import Fact
 from chains.errors import RetryLater, RpcError, WrongChain
 from chains.evm.ranges import RangeTooLarge
 from chains.evm.rpc import Rpc
@@ -380,3 +383,75 @@ async def test_finality_waits_for_our_chain_to_be_the_final_one(inbox: Inbox, ro
             chain.add(1, fork="final")
         with pytest.raises(RetryLater, match="not the final one"):
             await listener.finalize(4)
+
+
+def final_pages(rows: Rows, listener: EvmListener) -> list[tuple[Any, ...]]:
+    return rows(
+        "SELECT lower, upper, final FROM pages WHERE source_id = %s ORDER BY lower",
+        listener.source.id,
+    )
+
+
+async def test_history_is_final_up_to_the_finalized_block_and_no_further(
+    inbox: Inbox, rows: Rows
+) -> None:
+    chain = EvmChain(evm_address())
+    for _ in range(700):
+        chain.add(1)
+    async with listening(inbox, chain, start=1, most=200) as (listener, _):
+        listener.final = 300
+        await listener.poll()
+        await work_off(listener)
+        assert stored(rows, listener) == expected(chain)
+        assert final_pages(rows, listener) == [
+            (1, 200, True),
+            (201, 300, True),
+            (301, 444, False),
+            (445, 700, False),
+        ]
+
+
+async def deposits(inbox: Inbox, listener: EvmListener, *numbers: int) -> None:
+    """Facts of these blocks, as a worker applies them."""
+    facts = [
+        Fact("deposited", n, f"{listener.source.id}-{n}", 0, None, {"player": "ada", "amount": 1})
+        for n in numbers
+    ]
+    async with inbox.transaction() as session:
+        await apply_page(session, listener.source, facts, fresh=False)
+
+
+async def test_what_is_interpreted_late_is_promoted_though_the_chain_stands_still(
+    inbox: Inbox, rows: Rows
+) -> None:
+    chain = EvmChain(evm_address())
+    for _ in range(10):
+        chain.add(1)
+    async with listening(inbox, chain) as (listener, node):
+        await listener.poll()
+        await deposits(inbox, listener, 3, 9)
+        assert await listener.finalize(8) == 1
+        asked = len(node.asked("eth_getBlockByNumber"))
+        assert await listener.finalize(8) == 0
+        assert len(node.asked("eth_getBlockByNumber")) == asked  # nothing to promote, no question
+        await deposits(inbox, listener, 4)
+        assert await listener.finalize(8) == 1
+
+
+async def test_a_backlog_is_promoted_in_small_transactions_newest_first(
+    inbox: Inbox, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(finality, "BATCH", 10)
+    monkeypatch.setattr(evm, "ROUNDS", 3)
+    chain = EvmChain(evm_address())
+    for _ in range(100):
+        chain.add(1)
+    async with listening(inbox, chain) as (listener, _):
+        await listener.poll()
+        await deposits(inbox, listener, *range(1, 91))
+        assert await listener.finalize(95) == 30
+        left = "SELECT max(position) FROM chain_transfers WHERE finality = 'confirmed'"
+        assert rows(left + " AND source_id = %s", listener.source.id) == [(60,)]
+        assert await listener.finalize(95) == 30
+        assert await listener.finalize(95) == 30
+        assert await listener.finalize(95) == 0

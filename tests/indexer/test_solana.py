@@ -9,7 +9,10 @@ from typing import Any
 
 import pytest
 
+from casino import pages
+from chains.chain import Fact
 from chains.errors import ChainError, RetryLater, RpcError, WrongChain
+from chains.solana.finality import PATIENCE
 from chains.solana.rpc import Rpc
 from indexer.inbox import Inbox
 from indexer.solana import SolanaListener
@@ -305,10 +308,10 @@ async def test_statuses_promote_and_take_back_what_was_confirmed(
         if fate == "unasked":
             node.troubles = [html(502) for _ in range(3)]
             with pytest.raises(RpcError):
-                await listener.finalize(1_000)
+                await listener.finalize(200)
         else:
             assert await listener.finalize(100) == 0  # nothing of ours is that old
-            assert await listener.finalize(1_000) == (2 if fate == "final" else 1)
+            assert await listener.finalize(200) == (2 if fate == "final" else 1)
         if fate == "gone":
             newest = chain.add()
             rows(
@@ -321,10 +324,10 @@ async def test_statuses_promote_and_take_back_what_was_confirmed(
             )
             chain.status[newest] = {"slot": 103, "err": None, "confirmationStatus": "confirmed"}
             for _ in range(15):
-                await listener.finalize(1_000)
+                await listener.finalize(200)
             assert finalities(rows, listener)[1] == "confirmed"
             for _ in range(10):
-                await listener.finalize(1_000)
+                await listener.finalize(200)
         assert (
             finalities(rows, listener)[:2]
             == {
@@ -434,3 +437,193 @@ async def test_the_same_transaction_in_another_slot_is_listed_again(
         chain.txs[-1]["slot"] = chain.slot
         await listener.poll()
         assert listed(rows, listener)[landed] == 2
+
+
+def shares(rows: Rows, listener: SolanaListener, *, final: bool) -> Counter[str]:
+    found = rows(
+        "SELECT s->>0 FROM pages, jsonb_array_elements(signatures) s WHERE source_id = %s"
+        " AND final = %s",
+        listener.source.id,
+        final,
+    )
+    return Counter(row[0] for row in found)
+
+
+async def test_history_is_final_up_to_the_finalized_slot_and_no_further(
+    inbox: Inbox, rows: Rows
+) -> None:
+    chain = SolanaChain(solana_address())
+    every = [chain.add() for _ in range(3_300)]
+    # Given that finality is in the midst of the first page that is not among the newest thousand
+    chain.final = chain.slot - 1_200
+    async with listening(inbox, chain) as (listener, node):
+        listener.final = chain.final
+        await listener.poll()
+        await work_off(listener)
+        assert listed(rows, listener) == Counter(every)
+        # The page around it was listed as confirmed, what lies below it as finalized.
+        assert shares(rows, listener, final=True) == Counter(every[:1_300])
+        asked = node.asked("getSignaturesForAddress")
+        assert [options["commitment"] for _, options in asked][2:] == ["finalized"] * 3
+
+
+async def test_the_first_look_at_an_old_program_is_final_where_the_chain_is(
+    inbox: Inbox, rows: Rows
+) -> None:
+    chain = SolanaChain(solana_address())
+    every = [chain.add() for _ in range(500)]
+    chain.final = chain.slot - 20
+    async with listening(inbox, chain) as (listener, _):
+        listener.final = chain.final
+        await listener.poll()
+        assert shares(rows, listener, final=True) == Counter(every[:-20])
+        assert shares(rows, listener, final=False) == Counter(every[-20:])
+        # What comes now is new, and what was seen before is not asked for again.
+        chain.final = chain.slot
+        listener.final = chain.final
+        every.append(chain.add())
+        await listener.poll()
+        assert shares(rows, listener, final=False) == Counter(every[-21:])
+
+
+async def test_a_node_that_lags_in_finality_gives_no_history(inbox: Inbox, rows: Rows) -> None:
+    chain = SolanaChain(solana_address())
+    every = [chain.add() for _ in range(1_500)]
+    chain.final = 200
+    async with listening(inbox, chain) as (listener, _):
+        await listener.poll()
+        listener.final = chain.slot  # as another provider said
+        with pytest.raises(RpcError, match="lags behind slot"):
+            await listener.backfill()
+        chain.final = chain.slot
+        await work_off(listener)
+        assert listed(rows, listener) == Counter(every)
+
+
+async def deposits(inbox: Inbox, listener: SolanaListener, chain: SolanaChain, *at: int) -> None:
+    """What these transactions mean is in the books, and only confirmed."""
+    facts = [
+        Fact(
+            "deposited",
+            chain.txs[n]["slot"],
+            chain.signature(n),
+            0,
+            None,
+            {"player": "ada", "amount": 1},
+        )
+        for n in at
+    ]
+    async with inbox.transaction() as session:
+        await pages.apply(session, listener.source, facts, fresh=False)
+
+
+def finality(rows: Rows, listener: SolanaListener) -> dict[str, int]:
+    found = rows(
+        "SELECT finality, count(*) FROM chain_transfers WHERE source_id = %s GROUP BY 1",
+        listener.source.id,
+    )
+    return dict(found)
+
+
+async def test_the_newest_are_promoted_before_a_long_backlog_and_all_of_it_in_time(
+    inbox: Inbox, rows: Rows
+) -> None:
+    chain = SolanaChain(solana_address())
+    for _ in range(5_000):
+        chain.add()
+    async with listening(inbox, chain) as (listener, _):
+        await deposits(inbox, listener, chain, *range(5_000))
+        assert await listener.finalize(chain.slot) == 2_048
+        new = chain.add()
+        await deposits(inbox, listener, chain, 5_000)
+        assert await listener.finalize(chain.slot) == 2_048
+        assert rows("SELECT finality FROM chain_transfers WHERE tx = %s", new) == [("finalized",)]
+        assert await listener.finalize(chain.slot) == 5_001 - 2 * 2_048
+        assert finality(rows, listener) == {"finalized": 5_001}
+
+
+async def test_what_nobody_knows_holds_up_nothing_below_it(inbox: Inbox, rows: Rows) -> None:
+    chain = SolanaChain(solana_address())
+    for _ in range(3_000):
+        chain.add()
+    chain.status = {chain.signature(n): None for n in range(700, 3_000)}
+    async with listening(inbox, chain) as (listener, _):
+        await deposits(inbox, listener, chain, *range(3_000))
+        # They fell out of nothing: the slots are there, and they are in them.
+        chain.oldest, finalized = chain.slot + 1, chain.slot + 1_000
+        chain.slot = finalized
+        chain.status |= {
+            chain.signature(n): {"slot": 1, "err": None, "confirmationStatus": "finalized"}
+            for n in range(700)
+        }
+        while listener.doubt is None:
+            await listener.finalize(finalized)
+        assert finality(rows, listener) == {"finalized": 700, "confirmed": 2_300}
+        assert listener.doubt.startswith("no node knows 2300 transactions of slots 801 to 3100")
+
+
+async def test_a_node_without_old_history_retracts_nothing_and_is_said(
+    inbox: Inbox, rows: Rows
+) -> None:
+    chain = SolanaChain(solana_address())
+    for _ in range(40):
+        chain.add()
+    async with listening(inbox, chain) as (listener, _):
+        await deposits(inbox, listener, chain, *range(40))
+        chain.slot += 1_000
+        chain.oldest = chain.slot - 100
+        for _ in range(250):
+            await listener.finalize(chain.slot)
+        assert finality(rows, listener) == {"confirmed": 40}
+        assert listener.doubt is not None
+        # With the history back, what is in it is final, and nothing is in doubt.
+        chain.oldest = 0
+        await listener.finalize(chain.slot)
+        assert finality(rows, listener) == {"finalized": 40}
+        assert listener.doubt is None
+
+
+async def test_an_old_drop_falls_once_the_chain_shows_it(inbox: Inbox, rows: Rows) -> None:
+    chain = SolanaChain(solana_address())
+    for _ in range(5):
+        chain.add()
+    async with listening(inbox, chain) as (listener, _):
+        await deposits(inbox, listener, chain, *range(5))
+        chain.dropped = {chain.txs[1]["slot"]}
+        chain.slot += 1_000
+        await listener.finalize(chain.slot)
+        assert finality(rows, listener) == {"finalized": 4, "retracted": 1}
+        assert listener.doubt is None
+
+
+async def test_a_provider_with_history_knows_what_the_first_forgot(
+    inbox: Inbox, rows: Rows
+) -> None:
+    chain = SolanaChain(solana_address())
+    for _ in range(20):
+        chain.add()
+    source = await follow(inbox, chain.address, NETWORK)
+    young = SolanaChain(chain.address)
+    async with serving(young.node()) as first, serving(chain.node()) as second:
+        rpc = Rpc([first.url, second.url], rate=10_000)
+        listener = SolanaListener(source, rpc, inbox, 0, 100)
+        await deposits(inbox, listener, chain, *range(20))
+        chain.slot = young.slot = young.oldest = 5_000
+        await listener.finalize(5_000)
+        assert finality(rows, listener) == {"finalized": 20}
+        await rpc.close()
+
+
+async def test_a_recent_drop_falls_after_patience(inbox: Inbox, rows: Rows) -> None:
+    chain = SolanaChain(solana_address())
+    for _ in range(3):
+        chain.add()
+    async with listening(inbox, chain) as (listener, _):
+        await deposits(inbox, listener, chain, 0, 1, 2)
+        chain.dropped, chain.final = {chain.txs[1]["slot"]}, chain.slot - 1
+        chain.slot += 50
+        for _ in range(PATIENCE):
+            await listener.finalize(chain.slot)
+        assert finality(rows, listener) == {"finalized": 1, "confirmed": 2}
+        await listener.finalize(chain.slot)
+        assert finality(rows, listener) == {"finalized": 1, "confirmed": 1, "retracted": 1}

@@ -150,3 +150,13 @@ async def test_a_page_fallen_before_its_interpretation_brings_nothing(
     await interpret(page)
     assert await rows("SELECT count(*) FROM bets WHERE source_id = %s", source) == [(0,)]
     assert sent == []
+
+
+async def test_a_final_page_is_interpreted_as_final(database: str, sent: list[Any]) -> None:
+    source = await house("final", "0x" + "06" * 20)
+    page = await store(source, bet(3000, players=1), fresh=False, final=True)
+    await interpret(page)
+    query = "SELECT finality, settled_finality FROM bets WHERE source_id = %s"
+    assert await rows(query, source) == [("finalized", "finalized")]
+    query = "SELECT finality FROM seed_reveals WHERE source_id = %s"
+    assert await rows(query, source) == [("finalized",)]

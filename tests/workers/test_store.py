@@ -158,3 +158,17 @@ async def test_a_time_that_the_node_does_not_know_is_left_open(place: Place) -> 
     assert [at for _, at in await place.raws()] == [slot, slot + 1, None, slot + 3]
     await interpret(place.page)
     assert (await place.pages())[0][0] == "interpreted"
+
+
+async def test_a_final_page_is_stored_only_by_a_node_that_has_it_final(place: Place) -> None:
+    await rows("UPDATE pages SET final = true WHERE id = %s RETURNING 1", (place.page,))
+    place.chain.final = 0
+    with pytest.raises(RetryLater, match="does not have it yet"):
+        await store(place.page)
+    assert await place.raws() == []
+    # What the node does not have final yet waits, and is wanted as final as before.
+    place.chain.final = place.chain.slot - 1
+    await store(place.page)
+    assert [tx for tx, _ in await place.raws()] == place.signatures(0, 1, 2)
+    query = "SELECT final FROM pages WHERE state = 'found' AND source_id = %s"
+    assert await rows(query, (place.source,)) == [(True,)]

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import base64
+import struct
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from chains.chain import Block
-from chains.errors import WrongChain
+from chains.errors import RpcError, WrongChain
 from chains.http import TIMEOUT_S, Node
 
 PAGE = 1_000  # the most signatures that a node gives at once
 STATUSES = 256  # the most signatures that a node takes at once
 # Version 1 transactions are on mainnet since epoch 1035; a reader that allows less fails on them.
 NEWEST_VERSION = 1
+CLOCK = "SysvarC1ock11111111111111111111111111111111"
+CLOCK_TIME = struct.Struct("<32xq")  # the time of the newest slot, where the clock's account has it
+Commitment = Literal["confirmed", "finalized"]
 
 
 class Signature(msgspec.Struct, rename="camel"):
@@ -37,6 +42,7 @@ class Statuses(msgspec.Struct):
 class Account(msgspec.Struct):
     lamports: int = 0
     executable: bool = False
+    data: tuple[str, str] = ("", "base64")
 
 
 class AccountInfo(msgspec.Struct):
@@ -74,6 +80,11 @@ class Rpc:
 
     async def finalized(self, depth: int = 0) -> int:
         return await self.node.ask("getSlot", [{"commitment": "finalized"}], int)
+
+    async def lag(self, depth: int = 0) -> float | None:
+        """How many seconds the finalized clock is behind the confirmed one."""
+        newest, final = await self._clock("confirmed"), await self._clock("finalized")
+        return float(newest - final) if newest >= final else 0.0
 
     async def block(self, number: int) -> Block | None:
         """Solana's confirmed slots are followed by status, not by their parents."""
@@ -118,10 +129,28 @@ class Rpc:
         account = await self._account(address)
         return account is not None and account.executable
 
+    async def data(self, address: str, *, at: Commitment = "confirmed") -> bytes | None:
+        """What an account holds, or None when there is no such account."""
+        asked = [address, {"commitment": at, "encoding": "base64"}]
+        account = (await self.node.ask("getAccountInfo", asked, AccountInfo)).value
+        if account is None:
+            return None
+        try:
+            return base64.b64decode(account.data[0], validate=True)
+        except ValueError as error:
+            raise RpcError("getAccountInfo: data that is not base64") from error
+
     async def balance(self, address: str) -> int:
         """What an address holds of the network's own coin."""
         account = await self._account(address)
         return account.lamports if account is not None else 0
+
+    async def _clock(self, at: Commitment) -> int:
+        data = await self.data(CLOCK, at=at)
+        if data is None or len(data) < CLOCK_TIME.size:
+            raise RpcError("getAccountInfo: the cluster has no clock")
+        (time,) = CLOCK_TIME.unpack_from(data)
+        return int(time)
 
     async def _account(self, address: str) -> Account | None:
         options = {"commitment": "confirmed", "encoding": "base64"}

@@ -11,6 +11,7 @@ import pytest
 from eth_account import Account
 
 import settings as environment
+from chains.redaction import redacted
 from cli import doctor
 from db import migrate
 from local.postgres import Postgres
@@ -47,7 +48,7 @@ async def test_a_whole_house_is_well_and_says_so_line_by_line(
     )
     assert done.returncode == 0, done.stdout + done.stderr
     lines = done.stdout.splitlines()
-    assert len(lines) == 13
+    assert len(lines) == 15
     assert all(said.startswith("  +  ") for said in lines), done.stdout
 
 
@@ -70,7 +71,7 @@ async def test_a_node_of_another_chain_and_one_that_is_away_are_found(line: Line
     url = line.evm_url
     away = f"http://127.0.0.1:{free_port()}/key"
     found = await examined(line, rpc={"base": [url], "evm-local": [away], "nowhere": [url]})
-    here, there = doctor._host(url), doctor._host(away)
+    here, there = redacted(url), redacted(away)
     assert found[f"rpc base {here}"] == ("broken", "serves eip155:31337, not eip155:8453")
     assert found[f"rpc evm-local {there}"][1].startswith("does not answer: eth_chainId")
     assert found["rpc nowhere"][1].startswith("unknown network 'nowhere'")
@@ -83,7 +84,7 @@ async def test_a_pinned_network_is_held_to_its_chain(line: Line) -> None:
     )
     try:
         found = await examined(line)
-        part = f"rpc evm-local {doctor._host(line.evm_url)}"
+        part = f"rpc evm-local {redacted(line.evm_url)}"
         assert found[part] == ("broken", "serves eip155:31337, not eip155:5")
     finally:
         await line.rows("DELETE FROM networks RETURNING name")

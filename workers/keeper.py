@@ -50,6 +50,8 @@ REVEAL_WITHIN_S = 7 * 86_400  # how long a batch may lie before it is worthless
 MARGIN_S = 3_600  # a batch that close to its end is not counted on
 TOGETHER = 8
 OPEN_AT_ONCE = 128
+# The database is the same for every casino; all else is the trouble of one.
+FOR_ALL = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.ProgrammingError)
 # What a bet may be answered with that only concerns itself.
 UNANSWERABLE = (*REFUSED, ValueError, TypeError, LookupError)
 
@@ -154,43 +156,44 @@ async def lead(settings: Settings, wanted: Sequence[Any]) -> None:
 
 async def keep(settings: Settings, source: Any) -> None:
     """One casino, whatever its nodes answer: trouble with one chain is never another's."""
-    name, failures = source.program, 0
-    sealer = Sealer(bytes.fromhex(settings.seed_key))
-    house: House | None = None
-    keeper: Keeper | None = None
+    failures = 0
     async with await connect(settings) as connection:
+        keeper: Keeper | None = None
         try:
             while True:
                 try:
-                    if house is None or keeper is None:
-                        one = planned(settings, source)
-                        expected = await pinned(connection, one.network)
-                        house = await introduce(settings, source, expected)
-                        if house is None:
-                            logger.warning("no keeper key for {}: its bets wait", name)
-                            return
-                        keeper = Keeper(house, connection, sealer, settings.seed_batch)
+                    keeper = keeper or await begin(settings, source, connection)
+                    if keeper is None:
+                        logger.warning("no keeper key for {}: its bets wait", source.program)
+                        return
                     await keeper.tick()
                     failures = 0
-                except (psycopg.OperationalError, psycopg.InterfaceError, psycopg.ProgrammingError):
-                    raise  # the database is the same for every casino
-                except RpcError as error:
+                except FOR_ALL:
+                    raise
+                except RpcError as error:  # the node is away, what was sent is still under way
                     failures += 1
-                    logger.warning("{}: {}", name, error)
+                    logger.warning("{}: {}", source.program, error)
                 except Exception as error:
-                    # Nothing is known of what the node meant: it is met anew, like a stranger.
+                    # What the node meant nobody knows; the casino is met anew, like a stranger.
                     failures += 1
-                    said = (
-                        error if isinstance(error, ChainError) else f"{plainly(error)} {_at(error)}"
-                    )
-                    logger.error("{}: {}", name, said)
-                    if house is not None:
-                        await house.close()
-                    house = keeper = None
+                    logger.error("{}: {}", source.program, _said(error))
+                    if keeper is not None:
+                        await keeper.house.close()
+                    keeper = None
                 await asyncio.sleep(min(TICK_S * 2 ** min(failures, 10), LONGEST_REST_S))
         finally:
-            if house is not None:
-                await house.close()
+            if keeper is not None:
+                await keeper.house.close()
+
+
+async def begin(settings: Settings, source: Any, connection: Connection) -> Keeper | None:
+    """The keeper of a casino whose node answered, or None without a key. Raises `ChainError`."""
+    expected = await pinned(connection, planned(settings, source).network)
+    house = await introduce(settings, source, expected)
+    if house is None:
+        return None
+    sealer = Sealer(bytes.fromhex(settings.seed_key))
+    return Keeper(house, connection, sealer, settings.seed_batch)
 
 
 def planned(settings: Settings, source: Any) -> Planned:
@@ -453,10 +456,12 @@ class Keeper:
             self.tries[bet.index] = Try(time.monotonic() + pause, times, tx)
 
 
-def _at(error: BaseException) -> str:
-    """Where it happened, which is more than its text may say."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return f"at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+def _said(error: Exception) -> str:
+    """What went wrong; of foreign errors their kind and place, for their text may hold a URL."""
+    if isinstance(error, ChainError):
+        return str(error)
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{plainly(error)} at {Path(last.filename).name}:{last.lineno}"
 
 
 def _verbs(settings: Settings, program: str) -> set[str]:

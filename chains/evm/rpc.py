@@ -22,6 +22,7 @@ __all__ = ["Header", "RangeTooLarge", "Rpc", "RpcError", "agree"]
 
 TOGETHER = 50  # headers in one batch
 Quantity = Annotated[str, msgspec.Meta(pattern="^0x[0-9a-fA-F]{1,64}$")]
+Hash = Annotated[str, msgspec.Meta(pattern="^0x[0-9a-fA-F]{64}$")]
 Data = Annotated[str, msgspec.Meta(pattern="^0x([0-9a-fA-F]{2})*$")]
 
 

@@ -18,7 +18,7 @@ from web3 import AsyncWeb3
 from web3.types import TxParams
 
 from chains.errors import ChainError, RpcError
-from chains.evm.rpc import Header, Quantity, Rpc
+from chains.evm.rpc import Hash, Header, Quantity, Rpc
 from chains.http import Call, Refused, typed
 
 POLL_S = 0.1
@@ -33,6 +33,7 @@ KNOWN = re.compile(
     r"already (known|imported|exists)|known transaction|alreadyknown|already in (the )?\w*pool",
     re.IGNORECASE,
 )
+PAST = re.compile(r"nonce( is)? too low|old nonce|nonce.*already used", re.IGNORECASE)
 REVERTED = 3  # the code of a call that the contract refused
 
 
@@ -187,7 +188,7 @@ class Sender:
         async with self._turn:
             if not any(self._due(one) for one in self._waiting.values()):
                 return 0
-            market = await self._look()
+            market = await self._look(afresh=True)
             price = Fees.of(market, self._most_fee)
             taken = 0
             for nonce in sorted(self._waiting):
@@ -245,7 +246,7 @@ class Sender:
             await asyncio.sleep(POLL_S)
 
     async def _send(self, call: TxParams) -> str:
-        market = await self._look()
+        market = await self._look(afresh=len(self._waiting) >= MOST_WAITING)
         if len(self._waiting) >= MOST_WAITING:
             raise SendRefused(f"{len(self._waiting)} txs of {self.address} wait already")
         if self._tx_nonce is None:
@@ -253,7 +254,7 @@ class Sender:
         filled = {**call, "gas": call.get("gas") or await self._gas(call)}
         nonce, fees = self._tx_nonce, Fees.of(market, self._most_fee)
         tx, raw = self._signed(filled, nonce, fees)
-        await self._broadcast(raw)
+        await self._broadcast(tx, raw)
         self._waiting[nonce] = Waiting(filled, fees, _now(), market.height, (tx,))
         self._tx_nonce = nonce + 1
         return tx
@@ -264,8 +265,10 @@ class Sender:
         tried = replace(one, sent_at=_now(), height=market.height)
         self._waiting[nonce] = tried
         try:
-            await self._broadcast(raw)
-        except SendRefused:  # it landed meanwhile, or another of the same number is worth more
+            await self._broadcast(tx, raw)
+        except SendRefused:  # it landed meanwhile, or what the node has is worth more
+            if not one.hashes:  # and what that is, only offers can tell
+                self._waiting[nonce] = replace(tried, fees=fees)
             return False
         names = tuple(dict.fromkeys((*one.hashes, tx)))
         self._waiting[nonce] = replace(tried, fees=fees, hashes=names)
@@ -274,10 +277,11 @@ class Sender:
     def _due(self, one: Waiting) -> bool:
         return _now() - one.sent_at >= self._renew_s
 
-    async def _look(self) -> Market:
-        """The market, asked for at most once a second; what has landed waits no longer."""
-        if self._market is not None and _now() - self._market.asked_at < FEES_S:
-            return self._market
+    async def _look(self, *, afresh: bool = False) -> Market:
+        """The market, asked for at most once a second or afresh; what landed waits no longer."""
+        known = self._market
+        if known is not None and not afresh and _now() - known.asked_at < FEES_S:
+            return known
         if not self._chain_id:
             self._chain_id = int((await self.rpc.network()).partition(":")[2])
         calls: list[Call] = [
@@ -314,12 +318,18 @@ class Sender:
         asked = {**call, "from": self.address, "value": hex(call.get("value", 0))}
         return int(int(await self._ask("eth_estimateGas", [asked], Quantity), 16) * HEADROOM)
 
-    async def _broadcast(self, raw: str) -> None:
+    async def _broadcast(self, tx: str, raw: str) -> None:
+        """Raises `SendRefused` unless a node has it; one may have taken it and not said so."""
         try:
-            await self._ask("eth_sendRawTransaction", [raw], str)
+            await self._ask("eth_sendRawTransaction", [raw], Hash)
         except SendRefused as error:
-            if KNOWN.search(str(error)) is None:
+            if KNOWN.search(str(error)) is not None:
+                return
+            if PAST.search(str(error)) is None or await self._unheard(tx):
                 raise
+
+    async def _unheard(self, tx: str) -> bool:
+        return await self._ask("eth_getTransactionByHash", [tx], dict[str, Any] | None) is None
 
     async def _ask(self, method: str, params: Sequence[Any], kind: Any) -> Any:
         return await self.rpc.node.ask(method, params, kind, judge=judged)

@@ -46,7 +46,7 @@ class Account(msgspec.Struct):
 
 
 class AccountInfo(msgspec.Struct):
-    value: Account | None = None
+    value: Account | None
 
 
 class Rpc:

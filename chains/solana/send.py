@@ -7,7 +7,7 @@ import base64
 import re
 import struct
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from solders.hash import Hash, ParseHashError
@@ -35,6 +35,7 @@ INTEGERS = {
 POLL_S = 0.1
 SIMULATED = -32002  # the code of a preflight that failed
 KNOWN = re.compile(r"already been processed|alreadyprocessed", re.IGNORECASE)
+Taken = Annotated[str, msgspec.Meta(pattern="^[1-9A-HJ-NP-Za-km-z]{64,88}$")]
 CONFIRMED = {"commitment": "confirmed"}
 
 
@@ -174,7 +175,7 @@ class Sender:
         raw = base64.b64encode(bytes(signed)).decode()
         options = {"encoding": "base64", "preflightCommitment": "confirmed"}
         try:
-            await self.rpc.node.ask("sendTransaction", [raw, options], str, judge=judged)
+            await self.rpc.node.ask("sendTransaction", [raw, options], Taken, judge=judged)
         except SendRefused as error:
             if KNOWN.search(str(error)) is None:  # a node took it before and did not say so
                 raise

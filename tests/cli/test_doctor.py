@@ -11,11 +11,14 @@ import pytest
 from eth_account import Account
 
 import settings as environment
+from chains.evm import rpc as evm_rpc
 from chains.redaction import redacted
+from chains.solana import rpc as solana_rpc
 from cli import doctor
 from db import migrate
 from local.postgres import Postgres
 from local.process import free_port
+from tests.chains.moody import SECRET
 from tests.cli.conftest import Fairhouse, settings
 from tests.flow.conftest import EVM_KEY, Line
 
@@ -153,6 +156,35 @@ async def test_a_keeper_without_a_key_that_works_or_money_is_broken(line: Line) 
     evm = found["keeper key for evm-local"]
     assert evm == ("broken", f"{poor.address} holds 0 ETH")
     assert found["keeper key for solana-local"] == ("broken", "this is no solana key")
+
+
+@pytest.mark.parametrize(
+    ("behind", "state", "said"),
+    [
+        (2.0, "well", "60 s, finality is 2 s behind"),
+        (40.0, "open", "60 s, finality is 40 s behind: bets may be settled too late"),
+        (900.0, "broken", "60 s, finality is 900 s behind: every bet would have to be refunded"),
+        (None, "open", "60 s; the chain stands still, so nobody knows how far finality is behind"),
+    ],
+)
+async def test_a_reveal_window_is_held_against_finality(
+    line: Line, monkeypatch: pytest.MonkeyPatch, behind: float | None, state: str, said: str
+) -> None:
+    async def lag(rpc: object, depth: int) -> float | None:
+        return behind
+
+    monkeypatch.setattr(evm_rpc.Rpc, "lag", lag)
+    monkeypatch.setattr(solana_rpc.Rpc, "lag", lag)
+    found = await examined(line)
+    for network in ("evm-local", "solana-local"):
+        assert found[f"reveal window on {network}"] == (state, said)
+
+
+async def test_websockets_that_are_none_are_named_without_their_keys(line: Line) -> None:
+    urls = {"evm-local": f"ws://me:{SECRET}@[bad", "solana-local": f"http://host/{SECRET}"}
+    found = await examined(line, ws=urls)
+    assert found["websocket evm-local"][0] == found["websocket solana-local"][0] == "open"
+    assert not [said for part, (_, said) in found.items() if SECRET in part + said]
 
 
 async def test_settings_that_cannot_be_read_are_listed(fairhouse: Fairhouse) -> None:

@@ -26,12 +26,19 @@ LAGGING = (-32004, -32014, -32016)
 INTERNAL = -32603
 NOT_HERE = (401, 402, 403, 404, 408, 429)  # no key, no credit, no such place, not now
 UNREADABLE = (msgspec.MsgspecError, RecursionError)  # the second for brackets without an end
+UNKNOWN_METHOD = -32601
 # What providers say under codes that mean nothing; all of it passes with time or elsewhere.
 PASSING = re.compile(
     r"rate.?limit|too many requests|request limit|compute units|capacity|throttl|quota"
     r"|header not found|unknown block|block not found|not (yet )?available|unavailable"
     r"|timed? ?out|temporar|try again|overload|busy|behind|minimum context slot"
     r"|unauthori[sz]ed|forbidden|access denied|api.?key|suspended",
+    re.IGNORECASE,
+)
+
+NO_METHOD = re.compile(
+    r"method.{0,60}(not found|not exist|not supported|not available|unknown|unsupported)"
+    r"|(unknown|unsupported|invalid) method",
     re.IGNORECASE,
 )
 
@@ -136,12 +143,43 @@ class Node:
             self._session = None
 
     async def identity(self) -> str:
-        """Which chain this is. From then on every provider is held to the first one's answer."""
-        method, read = self._identify
-        found = _identity(method, read, await self.ask(method, [], str))
+        """Which chain this is. From then on every provider is held to the first one's answer.
+
+        Raises `WrongChain` when the node does not know the question: it is of another kind.
+        """
+        method, _ = self._identify
+        found = self._read(await self.ask(method, [], str, judge=stranger))
         if self.expected is None:
             self.expected = found
         return found
+
+    def forget(self) -> None:
+        """Hold providers to no chain any more: the one that they were held to was a wrong one."""
+        self.expected = None
+        for provider in self.providers:
+            provider.checked, provider.wrong = False, None
+
+    async def everywhere(
+        self, method: str, params: Sequence[Any], kind: type[T]
+    ) -> list[T | Refused]:
+        """What each provider of this chain answers, or why it refuses.
+
+        Raises `RpcError` unless every one of them answers.
+        """
+        answers: list[T | Refused] = []
+        async with self._slots:
+            for provider in self.providers:
+                if provider.wrong is not None:
+                    continue
+                try:
+                    await self._fit(provider)
+                    results = await self._together(provider, [(method, params)])
+                    answers.append(_typed(method, results[0], kind))
+                except Refused as error:
+                    answers.append(error)
+                except WrongChain as error:
+                    self._strike(provider, error)
+        return answers
 
     async def ask(
         self,
@@ -181,8 +219,7 @@ class Node:
             for _ in range(tries * len(self.providers)):
                 provider = await self._awake()
                 try:
-                    if self.expected is not None and not provider.checked:
-                        await self._check(provider, self.expected)
+                    await self._fit(provider)
                     results = await self._together(provider, calls)
                     if check is not None:
                         check(results)
@@ -196,8 +233,7 @@ class Node:
                     provider.failed(error.rest_s if isinstance(error, Rested) else None)
                     continue
                 except WrongChain as error:
-                    logger.error("{} is not asked any more: {}", redacted(provider.url), error)
-                    provider.wrong = str(error)
+                    self._strike(provider, error)
                     continue
                 provider.answered()
                 return results
@@ -213,13 +249,33 @@ class Node:
         await asyncio.sleep(max(0.0, min(provider.resting_until - now, 2.0)))
         return provider
 
-    async def _check(self, provider: Provider, expected: str) -> None:
-        method, read = self._identify
-        (raw,) = await self._together(provider, [(method, [])])
-        found = _identity(method, read, _typed(method, raw, str))
-        if found != expected:
-            raise WrongChain(f"it serves {found}, not {expected}")
+    async def _fit(self, provider: Provider) -> None:
+        """Raises `WrongChain` when a provider serves another chain than the one expected."""
+        if self.expected is None or provider.checked:
+            return
+        method, _ = self._identify
+        try:
+            results = await self._together(provider, [(method, [])])
+        except Refused as error:
+            other = stranger(error)
+            if other is None:
+                raise
+            raise other from error
+        found = self._read(_typed(method, results[0], str))
+        if found != self.expected:
+            raise WrongChain(f"it serves {found}, not {self.expected}")
         provider.checked = True
+
+    def _strike(self, provider: Provider, error: WrongChain) -> None:
+        logger.error("{} is not asked any more: {}", redacted(provider.url), error)
+        provider.wrong = str(error)
+
+    def _read(self, answer: str) -> str:
+        method, read = self._identify
+        try:
+            return read(answer)
+        except ValueError as error:
+            raise WrongChain(f"it answers {method} with {answer[:80]!r}") from error
 
     async def _together(self, provider: Provider, calls: Sequence[Call]) -> list[msgspec.Raw]:
         await provider.turn(len(calls))
@@ -273,6 +329,13 @@ class Node:
             raise RpcError(f"{method}: {where} does not answer: {plainly(error)}") from None
 
 
+def stranger(refused: Refused) -> WrongChain | None:
+    """A node that does not know the question which chain it serves is of another kind."""
+    if refused.code != UNKNOWN_METHOD and not NO_METHOD.search(refused.said):
+        return None
+    return WrongChain(f"it is a node of another kind of chain, which refuses {refused}")
+
+
 def _body(n: int, method: str, params: Sequence[Any]) -> dict[str, Any]:
     return {"jsonrpc": "2.0", "id": n, "method": method, "params": list(params)}
 
@@ -311,13 +374,6 @@ def _passes(error: ErrorObject, status: int) -> bool:
 def _of_the_provider(status: int) -> bool:
     """Whether a status says that this provider will not do, whatever it was asked."""
     return status >= 500 or status in NOT_HERE
-
-
-def _identity(method: str, read: Callable[[str], str], answer: str) -> str:
-    try:
-        return read(answer)
-    except ValueError as error:
-        raise RpcError(f"{method}: {answer[:80]!r} names no chain") from error
 
 
 def _typed(method: str, raw: msgspec.Raw, kind: type[T]) -> T:

@@ -124,7 +124,7 @@ class EvmHouse:
 
     async def committed(self, batch: Batch) -> bool:
         """Whether the final chain holds this batch. Raises `Foreign` when it holds another."""
-        if (await self.state(finalized=True)).committed_up_to < batch.first + batch.count:
+        if (await self.state(finalized=True)).committed_up_to <= batch.first:
             return False
         at = max(await self._sender.read(self._contract, "current") - 1, 0)
         stepped = 0
@@ -194,7 +194,7 @@ class SolanaHouse:
     async def committed(self, batch: Batch) -> bool:
         """Whether the final chain holds this batch. Raises `Foreign` when it holds another."""
         fields, data = await self._read(finalized=True)
-        if fields[2] < batch.first + batch.count:
+        if fields[2] <= batch.first:
             return False
         held = {
             first: root

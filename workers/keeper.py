@@ -33,7 +33,7 @@ from settings import Settings
 from workers import houses
 from workers.houses import REFUSED, Batch, EvmHouse, Foreign, House, OpenBet, SolanaHouse
 from workers.leader import Connection, connect, leads
-from workers.sealed import Proofs, Sealer, draw
+from workers.sealed import Proofs, Sealer, WrongKey, draw, tried
 
 LEADER = 7_302_114_004  # any number that nothing else locks
 STANDBY_S = 1.0
@@ -44,7 +44,7 @@ LONGEST_REST_S = 15.0
 ANSWER_S = 5.0
 LOOK_S = 15.0  # between two looks at how far finality is behind
 LOOKS = 64
-LATE_S = 5  # how long after its deadline a bet is given up for settling
+LATE_S = 5  # how long after its deadline a bet may be refunded instead
 GWEI = 10**9
 REVEAL_WITHIN_S = 7 * 86_400  # how long a batch may lie before it is worthless
 MARGIN_S = 3_600  # a batch that close to its end is not counted on
@@ -63,10 +63,12 @@ MARK = """
 UPDATE seed_batches SET state = %s, tx = coalesce(%s, tx), reveal_by = %s
 WHERE network = %s AND program = %s AND first = %s
 """
+# Some of its indexes may be free again: seeds that were never committed make room for others.
+FORGET = "DELETE FROM seeds WHERE network = %s AND program = %s AND batch_first = %s"
 SUPPLY = """
 SELECT coalesce(sum(first + count - greatest(first, %s)) FILTER (
         WHERE state = 'confirmed' AND reveal_by > %s AND first + count > %s), 0)::bigint,
-    coalesce(max(first + count), 0)
+    coalesce(max(first + count) FILTER (WHERE state <> 'foreign'), 0)
 FROM seed_batches WHERE network = %s AND program = %s
 """
 PINNED = "SELECT network FROM networks WHERE name = %s"
@@ -155,7 +157,10 @@ async def lead(settings: Settings, wanted: Sequence[Any]) -> None:
 
 
 async def keep(settings: Settings, source: Any) -> None:
-    """One casino, whatever its nodes answer: trouble with one chain is never another's."""
+    """One casino, whatever its nodes answer: trouble with one chain is never another's.
+
+    Raises `WrongKey`.
+    """
     failures = 0
     async with await connect(settings) as connection:
         keeper: Keeper | None = None
@@ -168,7 +173,7 @@ async def keep(settings: Settings, source: Any) -> None:
                         return
                     await keeper.tick()
                     failures = 0
-                except FOR_ALL:
+                except (*FOR_ALL, WrongKey):
                     raise
                 except RpcError as error:  # the node is away, what was sent is still under way
                     failures += 1
@@ -187,12 +192,20 @@ async def keep(settings: Settings, source: Any) -> None:
 
 
 async def begin(settings: Settings, source: Any, connection: Connection) -> Keeper | None:
-    """The keeper of a casino whose node answered, or None without a key. Raises `ChainError`."""
+    """The keeper of a casino whose node answered, or None without a key.
+
+    Raises `ChainError`, among them `WrongKey`.
+    """
     expected = await pinned(connection, planned(settings, source).network)
     house = await introduce(settings, source, expected)
     if house is None:
         return None
     sealer = Sealer(bytes.fromhex(settings.seed_key))
+    try:
+        await tried(connection, sealer, house)
+    except BaseException:
+        await house.close()
+        raise
     return Keeper(house, connection, sealer, settings.seed_batch)
 
 
@@ -357,7 +370,10 @@ class Keeper:
                 logger.info("seeds {} to {} are final", batch.first, batch.first + batch.count - 1)
                 return
         except Foreign as error:
-            await self.mark(batch, "foreign")
+            async with self.connection.transaction():
+                key = (self.house.network, self.house.address, batch.first)
+                await self.connection.execute(FORGET, key)
+                await self.mark(batch, "foreign")
             logger.error("{}: bets on them can only be refunded", error)
             return
         before = self.commits.get(batch.first, Try(0.0))
@@ -439,7 +455,8 @@ class Keeper:
             if tx is not None and await self.house.waits(tx):
                 return
             times, tx = times + 1, None
-            if sealed is not None and not (overdue and times > 3):
+            # Late by our clock is not yet late by the chain's: what it refuses, it says for free.
+            if sealed is not None and not (overdue and times % 2 == 0):
                 seed = self.sealer.open(self.house, bet.index, bytes(sealed))
                 proof = await self.proofs.of(bet.index, first=first)
                 tx = await self.house.settle(bet, seed, proof)

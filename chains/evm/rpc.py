@@ -16,7 +16,7 @@ from chains.errors import RpcError, WrongChain
 from chains.evm import finality
 from chains.evm.logs import Log
 from chains.evm.ranges import RangeTooLarge, too_large
-from chains.http import TIMEOUT_S, Node, Refused, typed
+from chains.http import TIMEOUT_S, Call, Node, Refused, typed
 
 __all__ = ["Header", "RangeTooLarge", "Rpc", "RpcError", "agree"]
 
@@ -64,6 +64,7 @@ class Rpc:
         concurrency: int = 8,
         timeout_s: float = TIMEOUT_S,
     ) -> None:
+        self._tagged = False
         self.node = Node(
             urls,
             identify=("eth_chainId", lambda answer: f"eip155:{int(answer, 16)}"),
@@ -83,7 +84,10 @@ class Rpc:
         return int(await self.node.ask("eth_blockNumber", [], Quantity), 16)
 
     async def finalized(self, depth: int) -> int:
-        """The height that will not be dropped: the node's own word, else `depth` below the head."""
+        """The height that will not be dropped: the node's own word, else `depth` below the head.
+
+        Once a node had a word for it, a node that has none is not believed: depth may say more.
+        """
         try:
             header = await self._header("finalized")
         except Refused as error:
@@ -91,7 +95,10 @@ class Rpc:
                 raise
             header = None
         if header is not None:
+            self._tagged = True
             return int(header.number, 16)
+        if self._tagged:
+            raise RpcError("the node names no final block, and one was named before")
         return finality.height(await self.head(), depth)
 
     async def lag(self, depth: int) -> float | None:
@@ -131,22 +138,27 @@ class Rpc:
             found += some
         return found
 
-    async def logs(self, address: str, lower: int, upper: int) -> list[Log]:
+    async def logs(self, address: str, lower: int, upper: int, *, old: bool = False) -> list[Log]:
         """The contract's logs in lower..upper, both included. Raises `RangeTooLarge`.
 
-        A node that lags behind `upper` is not believed: its answer would look complete.
+        A node that lags behind `upper` is not believed: its answer would look complete. Of an
+        `old` range the node must also still have the lowest block, because it may have dropped it.
         """
         if lower > upper:
             raise ValueError(f"a range goes up, not from {lower} to {upper}")
         asked = {"address": address, "fromBlock": hex(lower), "toBlock": hex(upper)}
         # The head comes first: a node that had the block before has its logs after.
-        calls = [("eth_blockNumber", []), ("eth_getLogs", [asked])]
+        calls: list[Call] = [("eth_blockNumber", []), ("eth_getLogs", [asked])]
+        if old:
+            calls.append(("eth_getBlockByNumber", [hex(lower), False]))
 
         def reached(results: Sequence[msgspec.Raw]) -> None:
             if int(typed(results[0], Quantity), 16) < upper:
                 raise RpcError(f"the node lags behind block {upper}")
+            for header in results[2:]:
+                believed(header, lower)
 
-        _, logs = await self.node.ask_together(
+        _, logs, *_ = await self.node.ask_together(
             calls, judge=lambda error: too_large(error.said, lower, upper), check=reached
         )
         found = typed(logs, list[Log])
@@ -177,7 +189,7 @@ class Rpc:
 def believed(raw: msgspec.Raw, number: int) -> Header:
     header: Header | None = typed(raw, Header | None)  # type: ignore[arg-type]
     if header is None:
-        raise RpcError(f"the node does not have block {number} yet")
+        raise RpcError(f"the node does not have block {number}")
     if int(header.number, 16) != number:
         raise RpcError(f"asked for block {number}, got block {int(header.number, 16)}")
     return header

@@ -65,7 +65,7 @@ class Program:
         shape = self._verbs[verb]
         kinds = {arg["name"]: arg["type"] for arg in shape["args"]}
         written = {name: _encode(kind, args[name]) for name, kind in kinds.items()}
-        known = dict(accounts)
+        known = {"program": self.address, **accounts}  # Anchor appends it for events, unnamed
         metas = []
         for account in shape["accounts"]:
             key = known.setdefault(account["name"], self._address(account, known, written))

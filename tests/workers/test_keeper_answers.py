@@ -364,6 +364,20 @@ async def test_the_nearest_deadline_comes_first_and_what_is_late_last(
     assert sorted(told[3:]) == [("refund", 70), ("settle", 1)]
 
 
+async def test_a_late_bet_whose_seed_is_refused_gets_its_money_back(
+    keeper: Keeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "LONGEST_PAUSE_S", 0.0)
+    await ours(keeper, 0, 2)
+    await placed(keeper, {0: -100, 1: 50})
+    paper(keeper).answers = {0: SendRefused("late"), 1: SendRefused("no")}
+    for _ in range(3):
+        await keeper.answer_bets()
+    told = paper(keeper).told
+    assert [verb for verb, index in told if index == 0] == ["settle", "refund", "settle"]
+    assert {verb for verb, index in told if index == 1} == {"settle"}
+
+
 async def test_bets_that_are_refused_again_and_again_hide_none(
     keeper: Keeper, monkeypatch: pytest.MonkeyPatch
 ) -> None:

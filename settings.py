@@ -1,21 +1,76 @@
-"""The only room that reads the environment: every setting, its name, its default and its checks."""
+"""The only room that reads the environment: every setting, its name, its default and its checks.
+
+What is wrong with a setting is said by its name. Its value is never shown: it may be a secret.
+"""
 
 from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 DEVELOPMENT_SEED_KEY = "00" * 32
 
 
+def database_url(url: str) -> str:
+    """A URL that every driver reads alike: drivers show what they cannot read."""
+    if not _readable(url, ("postgres", "postgresql", "postgresql+psycopg")):
+        raise ValueError("must be postgresql://user:password@host:port/name, percent-encoded")
+    return url
+
+
+def redis_url(url: str) -> str:
+    if not _readable(url, ("redis", "rediss", "unix")):
+        raise ValueError("must be redis://user:password@host:port/number, percent-encoded")
+    return url
+
+
+def seed_key(text: str) -> str:
+    try:
+        found = len(bytes.fromhex(text))
+    except ValueError:
+        found = 0
+    if found != 32:
+        raise ValueError("must be 32 bytes in hex")
+    return text
+
+
+def _readable(url: str, schemes: tuple[str, ...]) -> bool:
+    try:
+        parts = urlsplit(url)
+        several = "," in parts.netloc
+        whole = several or parts.port is None or parts.port > 0
+    except ValueError:
+        return False
+    return whole and parts.scheme in schemes and "://" in url and parts.netloc.count("@") < 2
+
+
+Level = Annotated[
+    Literal["TRACE", "DEBUG", "INFO", "SUCCESS", "WARNING", "ERROR", "CRITICAL"],
+    BeforeValidator(lambda level: level.upper() if isinstance(level, str) else level),
+]
+DatabaseUrl = Annotated[str, AfterValidator(database_url)]
+RedisUrl = Annotated[str, AfterValidator(redis_url)]
+SeedKey = Annotated[str, AfterValidator(seed_key)]
+
+
 class SourceSetting(BaseModel):
     """A program to follow: the manifest's name, and what differs from the manifest here."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     program: str
     network: str | None = None
@@ -28,19 +83,25 @@ class Settings(BaseSettings):
     """Settings by environment variable `FAIRHOUSE_<NAME>`; lists and maps are JSON."""
 
     model_config = SettingsConfigDict(
-        env_prefix="FAIRHOUSE_", env_file=".env", extra="ignore", frozen=True
+        env_prefix="FAIRHOUSE_",
+        env_file=".env",
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
     )
 
     environment: Literal["development", "production"] = "development"
-    log_level: str = "INFO"
+    log_level: Level = "INFO"
     data: Path = Path(".fairhouse")
 
-    database_url: str = Field(
+    database_url: DatabaseUrl = Field(
         default="postgresql://fairhouse@127.0.0.1:5432/fairhouse",
+        repr=False,
         validation_alias=AliasChoices("FAIRHOUSE_DATABASE_URL", "DATABASE_URL"),
     )
-    redis_url: str = Field(
+    redis_url: RedisUrl = Field(
         default="redis://127.0.0.1:6379/0",
+        repr=False,
         validation_alias=AliasChoices("FAIRHOUSE_REDIS_URL", "REDIS_URL"),
     )
 
@@ -50,10 +111,20 @@ class Settings(BaseSettings):
     feed_port: int = 3001
     feed_public_url: str = ""
     default_casino: str = "fairhouse"
+    processes: list[str] = [
+        "api",
+        "feed",
+        "indexer",
+        "worker-chain",
+        "worker-interpretation",
+        "worker-stats",
+        "relay",
+        "keeper",
+    ]
     cors_origins: list[str] = ["*"]
 
-    rpc: dict[str, list[str]] = {}
-    ws: dict[str, str] = {}
+    rpc: dict[str, list[str]] = Field(default={}, repr=False)  # providers put keys into URLs
+    ws: dict[str, str] = Field(default={}, repr=False)
     sources: list[SourceSetting] = []
     programs_dir: Path | None = None
     confirmations: dict[str, int] = {}
@@ -79,19 +150,30 @@ class Settings(BaseSettings):
 
     keeper_solana_key: str = Field(default="", repr=False)
     keeper_evm_key: str = Field(default="", repr=False)
-    seed_key: str = Field(default=DEVELOPMENT_SEED_KEY, repr=False)
+    seed_key: SeedKey = Field(default=DEVELOPMENT_SEED_KEY, repr=False)
     seed_batch: int = Field(default=1024, ge=1, le=65536)
+    keeper_max_fee_gwei: float = Field(default=100.0, gt=0)
+    keeper_renew_s: float = Field(default=15.0, ge=1)
 
     @model_validator(mode="after")
     def _refuse_default_secrets_in_production(self) -> Settings:
         if self.environment == "production" and self.seed_key == DEVELOPMENT_SEED_KEY:
             raise ValueError("FAIRHOUSE_SEED_KEY must be set in production: 32 random bytes in hex")
-        if len(bytes.fromhex(self.seed_key)) != 32:
-            raise ValueError("FAIRHOUSE_SEED_KEY must be 32 bytes in hex")
         return self
 
 
 @lru_cache(maxsize=1)
 def load() -> Settings:
-    """The process's settings, read once. Raises `pydantic.ValidationError` with every mistake."""
+    """The process's settings, read once. Raises a `ValueError` for `mistakes` to put into words."""
     return Settings()
+
+
+def mistakes(error: ValueError) -> list[str]:
+    """What is wrong with the settings, a line for each, by name and without values."""
+    if not isinstance(error, ValidationError):
+        return [str(error)]
+    found = [
+        (".".join(map(str, one["loc"])) or "settings", one["msg"].removeprefix("Value error, "))
+        for one in error.errors()
+    ]
+    return [f"{name}: {said}" for name, said in found]

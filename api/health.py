@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import re
+from collections.abc import Sequence
 from typing import Any
 
 import psycopg
@@ -10,10 +12,24 @@ from psycopg_pool import PoolTimeout
 from redis.exceptions import RedisError
 
 from api.queries import health as queries
-from api.state import State
+from api.state import Row, State
 
 SILENT_S = 15.0
 STANDING_S = 60.0
+
+# What a provider says may hold its URL, and a key in it. Anyone may read how the house is, so only
+# the class of a fault is told; the indexer's log and `fairhouse doctor` have the words.
+FAULTS = (
+    (re.compile(r"\bserves\b"), "its RPC serves another chain"),
+    (
+        re.compile(r"HTTP 429|too many requests|rate.?limit", re.I),
+        "its provider limits how often it is asked",
+    ),
+    (re.compile(r"HTTP 40[13]|denied|forbidden|unauthori[sz]ed", re.I), "its provider refuses us"),
+    (re.compile(r"timeout|timed out", re.I), "its provider does not answer in time"),
+    (re.compile(r"HTTP 5|connect|does not answer", re.I), "its provider does not answer"),
+    (re.compile(""), "it cannot be read; the log says why"),
+)
 
 Report = dict[str, Any]
 
@@ -45,14 +61,33 @@ async def line_state(house: State) -> Report:
         processes = await house.rows(queries.PROCESSES, {"silent_s": SILENT_S})
     except (psycopg.Error, PoolTimeout) as error:
         return {"database": {"ok": False, "error": type(error).__name__}}
+    for source in sources:
+        source["error"] = fault(source["error"])
     return {
         "database": {"ok": True},
         "sources": sources,
         "pages": {page.pop("state"): page for page in pages},
         "outbox": outbox,
         "dead_letters": (dead or {}).get("dead", 0),
-        "processes": processes,
+        "processes": kinds(processes, house.settings.processes),
     }
+
+
+def fault(error: str | None) -> str | None:
+    """What an error of a source is a case of, in words of our own."""
+    if error is None:
+        return None
+    return next(words for shape, words in FAULTS if shape.search(error))
+
+
+def kinds(seen: list[Row], expected: Sequence[str]) -> list[Row]:
+    """How many instances of each kind of process live, and whether any has to."""
+    missing = {"live": 0, "silent": 0, "seen_s_ago": None}
+    found = {row["process"]: row for row in seen}
+    return [
+        {"process": kind, "expected": kind in expected, **missing, **found.get(kind, {})}
+        for kind in sorted({*expected, *found})
+    ]
 
 
 def troubles(report: Report) -> list[str]:
@@ -72,8 +107,8 @@ def troubles(report: Report) -> list[str]:
     if outbox and outbox["waiting"] and outbox["oldest_s"] > SILENT_S:
         said.append(f"{outbox['waiting']} messages wait to be relayed")
     said += [
-        f"{process['process']} is silent"
+        f"no {process['process']} is running"
         for process in report.get("processes", [])
-        if not process["ok"]
+        if process["expected"] and not process["live"]
     ]
     return said

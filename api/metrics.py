@@ -47,12 +47,13 @@ class Line(Collector):
         waiting = (report.get("outbox") or {}).get("waiting", 0)
         yield gauge("outbox_waiting", "Messages not yet relayed.", float(waiting))
         yield gauge("dead_letters", "Undecodable events.", float(report.get("dead_letters", 0)))
-        seen = GaugeMetricFamily(
-            "fairhouse_process_seen_seconds", "Since its last sign of life.", labels=("process",)
+        processes = GaugeMetricFamily(
+            "fairhouse_processes", "Instances of a process.", labels=("process", "state")
         )
         for process in report.get("processes", []):
-            seen.add_metric((process["process"],), float(process["seen_s_ago"]))
-        yield seen
+            for state in ("live", "silent"):
+                processes.add_metric((process["process"], state), float(process[state]))
+        yield processes
 
 
 def gauge(name: str, about: str, value: float) -> Metric:

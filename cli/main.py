@@ -14,8 +14,6 @@ from typing import Annotated
 
 import typer
 from loguru import logger
-from pydantic import ValidationError
-from pydantic_settings import SettingsError
 from rich.console import Console
 
 import logs
@@ -35,11 +33,8 @@ def refuse(message: str) -> typer.Exit:
 def read_settings() -> environment.Settings:
     try:
         return environment.load()
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise refuse(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
-    except SettingsError as error:
-        raise refuse(str(error)) from error
+    except ValueError as error:
+        raise refuse(environment.mistakes(error)[0]) from error
 
 
 @app.command()

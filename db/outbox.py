@@ -18,6 +18,11 @@ class OutboxMessage(SQLModel, table=True):
         Index("outbox_unnumbered", "id", postgresql_where=sql("seq is null")),
         Index("outbox_unpublished", "id", postgresql_where=sql("published_at is null")),
         Index("outbox_seq", "namespace", "seq", unique=True),
+        Index(
+            "outbox_published",
+            "published_at",
+            postgresql_where=sql("published_at is not null"),
+        ),
     )
 
     id: int | None = big(default=None, primary_key=True)

@@ -11,4 +11,9 @@ from workers import run
 if __name__ == "__main__":
     if len(sys.argv) != 2 or sys.argv[1] not in queues.QUEUES:
         sys.exit(f"usage: python -m workers {' | '.join(queues.QUEUES)}")
-    run.run(settings.load(), sys.argv[1])
+    try:
+        chosen = settings.load()
+    except ValueError as error:
+        sys.stderr.write("\n".join(settings.mistakes(error)) + "\n")
+        sys.exit(2)
+    run.run(chosen, sys.argv[1])

@@ -27,6 +27,7 @@ POLL_S = 0.5
 STANDBY_S = 1.0
 INSPECT_S = 1.0
 PRUNE_S = 60.0
+PRUNE_ROWS = 1_000
 
 NUMBER = """
 WITH due AS (
@@ -65,7 +66,10 @@ GROUP BY s.namespace
 """
 RENEW = "UPDATE streams SET epoch = %s WHERE namespace = %s"
 PRUNE = """
-DELETE FROM outbox WHERE published_at < now() - make_interval(hours => %s)
+DELETE FROM outbox WHERE id = ANY(ARRAY(
+    SELECT id FROM outbox WHERE published_at < now() - make_interval(hours => %s)
+    ORDER BY published_at LIMIT %s FOR UPDATE SKIP LOCKED
+))
 """
 
 
@@ -105,16 +109,18 @@ async def lead(settings: Settings) -> None:
             return
         logger.info("leading the relay")
         await connection.execute("LISTEN outbox")
-        inspected = pruned = 0.0
+        inspect_at = prune_at = 0.0
         while True:
             now = time.monotonic()
-            if now - inspected > INSPECT_S:
+            if now >= inspect_at:
                 await inspect(connection, redis)
-                inspected = now
-            if now - pruned > PRUNE_S:
-                await connection.execute(PRUNE, (settings.outbox_retention_h,))
-                pruned = now
-            if not await step(connection, redis):
+                inspect_at = now + INSPECT_S
+            moved = await step(connection, redis)
+            # What is new goes out first, and what is old goes a little at a time.
+            if now >= prune_at:
+                more = await prune(connection, settings.outbox_retention_h) == PRUNE_ROWS
+                prune_at = now if more else now + PRUNE_S
+            if not moved and now < prune_at:
                 await _quiet(connection)
 
 
@@ -130,6 +136,11 @@ async def step(connection: Connection, redis: Redis) -> int:
     if len(published) < len(rows):
         await inspect(connection, redis)
     return len(published)
+
+
+async def prune(connection: Connection, hours: int) -> int:
+    """Drop the oldest rows that were published so long ago, a bounded number; how many."""
+    return (await connection.execute(PRUNE, (hours, PRUNE_ROWS))).rowcount
 
 
 async def publish(redis: Redis, entries: Sequence[Entry]) -> list[Entry]:
@@ -184,7 +195,8 @@ async def kept(connection: Connection, namespace: str, last: int) -> list[Entry]
 def entry(row: TupleRow) -> Entry:
     id, namespace, type, casino, player, game, data, at_ms, seq, epoch = row
     message = {"type": type, "data": data, "timestamp": at_ms, "seq": seq, "epoch": epoch}
-    return Entry(id, namespace, seq, epoch, orjson.dumps(message), casino, player or "", game or "")
+    about = (casino, player or "", game or "", data.get("network") or "")
+    return Entry(id, namespace, seq, epoch, orjson.dumps(message), *about)
 
 
 async def _quiet(connection: Connection) -> None:

@@ -23,11 +23,11 @@ if top then
     end
 end
 if epoch ~= ARGV[1] or last < tonumber(ARGV[2]) - 1 then return 0 end
-for at = 4, #ARGV, 5 do
+for at = 4, #ARGV, 6 do
     if tonumber(ARGV[at]) > last then
         redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[3], ARGV[at] .. '-0', 'm', ARGV[at + 1],
             'casino', ARGV[at + 2], 'player', ARGV[at + 3], 'game', ARGV[at + 4],
-            'epoch', ARGV[1])
+            'network', ARGV[at + 5], 'epoch', ARGV[1])
     end
 end
 return 1
@@ -46,6 +46,7 @@ class Entry:
     casino: str = ""
     player: str = ""
     game: str = ""
+    network: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ async def append(redis: Redis, entries: Sequence[Entry]) -> bool:
     first = entries[0]
     values: list[Any] = [first.epoch, first.seq, LENGTH]
     for one in entries:
-        values += [one.seq, one.message, one.casino, one.player, one.game]
+        values += [one.seq, one.message, one.casino, one.player, one.game, one.network]
     add = redis.register_script(APPEND)
     return bool(await add(keys=[key(first.namespace)], args=values))
 
@@ -91,6 +92,7 @@ async def replace(redis: Redis, namespace: str, entries: Sequence[Entry]) -> Non
             "casino": one.casino,
             "player": one.player,
             "game": one.game,
+            "network": one.network,
             "epoch": one.epoch,
             "rebuilt": "1",
         }

@@ -1,13 +1,15 @@
 """The hub: one reader of all streams, and the connections that listen to them.
 
-A message is encoded once, by the relay, and its text is shared by every connection. What a slow
-connection has not taken is bounded in bytes; beyond that it is closed, and nobody waits for it.
+A message is encoded once, by the relay, and its bytes are shared by every connection. What a slow
+connection has not taken is bounded in bytes at every moment: a message too much and it is let go,
+with all that waited, and nobody waits for it.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,7 +23,7 @@ MOST_WAITING = 1 << 20  # bytes
 MOST_REPLAYED = 1_000
 BLOCK_MS = 1_000
 INSPECT_S = 1.0
-READ = 1_000
+READ = 100  # so few that connections can write between two reads
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,37 +33,56 @@ class Message:
     channel: str
     seq: int
     epoch: str
-    text: str
+    text: bytes
     casino: str
     game: str
     player: str
+    network: str
     rebuilt: bool
+
+    def passes(self, filters: Filters) -> bool:
+        return filters.match(self.casino, self.game, self.player, self.network)
 
 
 @dataclass(eq=False)
 class Listener:
-    """One connection: what it wants, and what it has not taken yet."""
+    """One connection: what it wants, and what it has not taken yet.
 
+    `let_go` is called once, when more would wait than may: from then on nothing waits any more.
+    """
+
+    let_go: Callable[[], None]
     wants: dict[str, Filters] = field(default_factory=dict)
-    waiting: deque[str] = field(default_factory=deque)
+    waiting: deque[bytes] = field(default_factory=deque)
     size: int = 0
-    overflowed: bool = False
+    gone: bool = False
     ready: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def put(self, text: str) -> None:
+    def fits(self, size: int) -> bool:
+        return self.size + size <= MOST_WAITING
+
+    def put(self, text: bytes) -> None:
+        if self.gone:
+            return
+        if not self.fits(len(text)):
+            self.gone = True
+            self.wants.clear()
+            self.waiting.clear()
+            self.size = 0
+            self.let_go()
+            return
         self.size += len(text)
-        self.overflowed = self.overflowed or self.size > MOST_WAITING
         self.waiting.append(text)
         self.ready.set()
 
-    async def take(self) -> list[str]:
-        """Everything that waits, once something does."""
-        await self.ready.wait()
-        self.ready.clear()
-        taken = list(self.waiting)
-        self.waiting.clear()
-        self.size = 0
-        return taken
+    async def take(self) -> bytes:
+        """What waits longest, once something does."""
+        while not self.waiting:
+            self.ready.clear()
+            await self.ready.wait()
+        text = self.waiting.popleft()
+        self.size -= len(text)
+        return text
 
 
 class Hub:
@@ -98,7 +119,12 @@ class Hub:
         """Begin to listen: a channel is answered first, then what was missed, then what comes."""
         for channel in wanted.channels:
             place = wanted.since.get(channel)
-            missed = await self._missed(channel, place) if place is not None else None
+            missed = None
+            if place is not None and (found := await self._missed(channel, place)) is not None:
+                texts = [one.text for one in found if one.passes(wanted.filters)]
+                # All or nothing: what would not fit is not half replayed.
+                room = sum(map(len, texts)) + MOST_WAITING // 4
+                missed = texts if listener.fits(room) else None
             # Nothing awaits from here on: live messages follow the replayed ones without a hole
             # and without a repeat, because the hub cannot move meanwhile.
             answer: dict[str, Any] = {"channels": [channel], "seq": self._last[channel]}
@@ -106,10 +132,10 @@ class Hub:
             if place is not None:
                 answer["recovered"] = missed is not None
             listener.put(encode("subscribed", **answer))
-            for message in missed or ():
-                if wanted.filters.match(message.casino, message.game, message.player):
-                    listener.put(message.text)
-            listener.wants[channel] = wanted.filters
+            for text in missed or ():
+                listener.put(text)
+            if not listener.gone:
+                listener.wants[channel] = wanted.filters
 
     async def _inspect(self) -> None:
         """Follow a stream that began anew; one that is absent or shorter comes back by itself.
@@ -158,7 +184,7 @@ class Hub:
     def _deliver(self, message: Message) -> None:
         for listener in self.listeners:
             filters = listener.wants.get(message.channel)
-            if filters and filters.match(message.casino, message.game, message.player):
+            if filters and message.passes(filters):
                 listener.put(message.text)
 
     async def _missed(self, channel: str, place: Place) -> list[Message] | None:
@@ -184,9 +210,10 @@ def read(channel: str, id: bytes, fields: dict[bytes, bytes]) -> Message:
         channel,
         int(id.split(b"-")[0]),
         fields[b"epoch"].decode(),
-        fields[b"m"].decode(),
+        fields[b"m"],
         fields[b"casino"].decode(),
         fields[b"game"].decode(),
         fields[b"player"].decode(),
+        fields.get(b"network", b"").decode(),
         b"rebuilt" in fields,
     )

@@ -2,6 +2,7 @@
 
 A client says `{"type": "subscribe", "channels": ["bets"], "filters": {"game": "range"}}`, the feed
 says `{"type": "bet.placed", "data": {...}, "timestamp": ms, "seq": n, "epoch": "..."}`.
+A player is named by an address in any of its spellings, or by CAIP-10.
 """
 
 from __future__ import annotations
@@ -12,6 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
+
+from api import accounts
+from chains.errors import BadAddress
 
 CHANNELS = ("bets", "jackpots", "players", "stats")
 FILTERS = ("casino", "game", "player")
@@ -28,17 +32,22 @@ class BadCommand(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """What a message must match; an empty filter matches everything."""
+    """What a message must match; an empty filter matches everything.
+
+    `player` is an address as we write it, and `network` is there when it was given as CAIP-10.
+    """
 
     casino: str = ""
     game: str = ""
     player: str = ""
+    network: str = ""
 
-    def match(self, casino: str, game: str, player: str) -> bool:
+    def match(self, casino: str, game: str, player: str, network: str) -> bool:
         return (
             (not self.casino or self.casino == casino)
             and (not self.game or self.game == game)
             and (not self.player or self.player == player)
+            and (not self.network or self.network == network)
         )
 
 
@@ -112,7 +121,13 @@ def _filters(said: Any) -> Filters:
     for value in said.values():
         if not isinstance(value, str) or not 0 < len(value) <= MOST_TEXT:
             raise BadCommand("bad_filter", f"a filter is a text of 1 to {MOST_TEXT} characters")
-    return Filters(**said)
+    if "player" not in said:
+        return Filters(**said)
+    try:
+        account = accounts.parse(said["player"])
+    except BadAddress as error:
+        raise BadCommand("bad_filter", f"player is an address or CAIP-10: {error}") from error
+    return Filters(**said | {"player": account.address, "network": account.network})
 
 
 def _since(said: Any) -> dict[str, Place]:
@@ -130,6 +145,6 @@ def _since(said: Any) -> dict[str, Place]:
     return places
 
 
-def encode(type: str, **fields: Any) -> str:
+def encode(type: str, **fields: Any) -> bytes:
     """A frame of the feed's own, stamped with the time in milliseconds."""
-    return orjson.dumps({"type": type, **fields, "timestamp": int(time.time() * 1000)}).decode()
+    return orjson.dumps({"type": type, **fields, "timestamp": int(time.time() * 1000)})

@@ -22,6 +22,7 @@ LARGEST_COMMAND = 64 << 10
 MOST_CONNECTIONS = 5_000
 COMMANDS_A_SECOND = 20
 TOO_SLOW, TOO_MANY_COMMANDS = 3008, 4429
+GOODBYE_S = 5.0
 
 
 async def run(settings: Settings) -> None:
@@ -36,9 +37,14 @@ async def run(settings: Settings) -> None:
 @contextlib.asynccontextmanager
 async def serving(hub: Hub, host: str, port: int) -> AsyncIterator[Server]:
     """The server for a hub; at the end every client is told to come again (1001)."""
+    attended: set[ServerConnection] = set()
 
     async def handle(connection: ServerConnection) -> None:
-        await attend(hub, connection)
+        attended.add(connection)
+        try:
+            await attend(hub, connection)
+        finally:
+            attended.discard(connection)
 
     async def admit(connection: ServerConnection, request: Request) -> Response | None:
         if request.path.split("?")[0] != "/ws":
@@ -57,15 +63,29 @@ async def serving(hub: Hub, host: str, port: int) -> AsyncIterator[Server]:
         ping_interval=25,
         ping_timeout=20,
     ) as server:
-        yield server
+        try:
+            yield server
+        finally:
+            server.close()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(GOODBYE_S):
+                    await server.wait_closed()
+            for connection in attended:
+                connection.transport.abort()
 
 
 async def attend(hub: Hub, connection: ServerConnection) -> None:
-    """One client from welcome to goodbye."""
-    listener = Listener()
+    """One client from welcome to goodbye; one that is too slow is let go at once."""
+    parting: list[asyncio.Task[None]] = []
+
+    def let_go() -> None:
+        sending.cancel()
+        parting.append(asyncio.create_task(part(connection, TOO_SLOW, "too slow")))
+
+    listener = Listener(let_go)
+    sending = asyncio.create_task(send(listener, connection))
     hub.listeners.add(listener)
     listener.put(encode("welcome", data={"channels": list(CHANNELS), "protocol": "fairhouse.v1"}))
-    sending = asyncio.create_task(send(listener, connection))
     try:
         await listen(hub, listener, connection)
     except ConnectionClosed:
@@ -73,8 +93,7 @@ async def attend(hub: Hub, connection: ServerConnection) -> None:
     finally:
         hub.listeners.discard(listener)
         sending.cancel()
-        with contextlib.suppress(asyncio.CancelledError, ConnectionClosed):
-            await sending
+        await asyncio.gather(sending, *parting, return_exceptions=True)
 
 
 async def listen(hub: Hub, listener: Listener, connection: ServerConnection) -> None:
@@ -85,10 +104,8 @@ async def listen(hub: Hub, listener: Listener, connection: ServerConnection) -> 
         before = now
         if allowance < 1:
             # Reading goes on while closing: what the client still sends would hold up the goodbye.
-            closing = asyncio.create_task(connection.close(TOO_MANY_COMMANDS, "too many commands"))
-            async for _ in connection:
-                pass
-            await closing
+            parting = part(connection, TOO_MANY_COMMANDS, "too many commands")
+            await asyncio.gather(parting, ignored(connection))
             return
         allowance -= 1
         try:
@@ -110,11 +127,21 @@ async def obey(hub: Hub, listener: Listener, frame: str | bytes) -> None:
 
 
 async def send(listener: Listener, connection: ServerConnection) -> None:
-    """Write what waits, frame by frame; a client that is too slow is let go."""
+    """Write what waits, frame by frame, as fast as the client takes it."""
     with contextlib.suppress(ConnectionClosed):
         while True:
-            for text in await listener.take():
-                if listener.overflowed:
-                    await connection.close(TOO_SLOW, "too slow")
-                    return
-                await connection.send(text)
+            await connection.send(await listener.take(), text=True)
+
+
+async def part(connection: ServerConnection, code: int, reason: str) -> None:
+    """Say goodbye behind what is already on its way; who does not take it is cut off."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(GOODBYE_S):
+            await connection.close(code, reason)
+    connection.transport.abort()
+
+
+async def ignored(connection: ServerConnection) -> None:
+    with contextlib.suppress(ConnectionClosed):
+        async for _ in connection:
+            pass

@@ -18,7 +18,9 @@ FROM outbox WHERE published_at IS NULL
 """
 DEAD = "SELECT count(*) AS dead FROM dead_letters"
 PROCESSES = """
-SELECT process, pid, extract(epoch FROM now() - at)::float AS seen_s_ago,
-    now() - at < make_interval(secs => %(silent_s)s) AS ok
-FROM heartbeats ORDER BY process
+SELECT process, count(*) FILTER (WHERE seen_s_ago < %(silent_s)s) AS live,
+    count(*) FILTER (WHERE seen_s_ago >= %(silent_s)s) AS silent, min(seen_s_ago) AS seen_s_ago
+FROM (
+    SELECT process, extract(epoch FROM now() - at)::float AS seen_s_ago FROM heartbeats
+) AS instances GROUP BY process
 """

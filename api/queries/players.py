@@ -5,9 +5,8 @@ from __future__ import annotations
 FIND = """
 SELECT p.id, p.name, i.external_id AS account, p.joined_at
 FROM player_identities i JOIN players p ON p.id = i.player_id
-WHERE i.casino_id = %(casino)s AND (
-    i.external_id = %(account)s AND (%(scope)s::text IS NULL OR i.scope = %(scope)s)
-    OR i.external_id = %(whole)s)
+WHERE i.casino_id = %(casino)s AND i.external_id = %(account)s
+    AND (%(scope)s::text IS NULL OR i.scope = %(scope)s)
 ORDER BY p.id LIMIT 1
 """
 IDENTITIES = """

@@ -32,8 +32,17 @@ async def description(request: Request) -> Response:
 async def line(request: Request) -> Response:
     """Where the live feed is, and which casino is meant when none is named."""
     settings = state(request).settings
-    feed = settings.feed_public_url or f"ws://{request.url.hostname}:{settings.feed_port}/ws"
-    return JSONResponse({"feed_url": feed, "casino": settings.default_casino})
+    feed = settings.feed_public_url or beside(request, settings.feed_port)
+    said = {"feed_url": feed, "casino": settings.default_casino}
+    return JSONResponse(said, headers={"cache-control": "no-store"})
+
+
+def beside(request: Request, port: int) -> str:
+    """The feed on the host that was asked; behind TLS when the caller, or its proxy, came so."""
+    forwarded = request.headers.get("x-forwarded-proto", "").split(",")[0].strip().lower()
+    scheme = "wss" if (forwarded or request.url.scheme) == "https" else "ws"
+    host = request.url.hostname or "localhost"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}/ws"
 
 
 ROUTES = [

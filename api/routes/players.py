@@ -6,7 +6,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from api import shapes
+from api import accounts, shapes
+from api.accounts import Account
 from api.answers import fresh
 from api.casinos import OfCasino, chosen
 from api.documents import describe
@@ -15,6 +16,7 @@ from api.pages import Page, paged
 from api.parameters import asked, named
 from api.queries import bets, players
 from api.state import Row, state
+from chains.errors import BadAddress
 
 
 class History(OfCasino, Page):
@@ -28,13 +30,16 @@ async def found(request: Request) -> Row:
     first of them, CAIP-10 says which.
     """
     given = named(request, "account")
-    scope, _, account = given.rpartition(":")
-    account = account.lower() if account.lower().startswith("0x") else account
+    account, why = Account(given), ""
+    try:
+        account = accounts.parse(given)
+    except BadAddress as error:
+        why = f": {error}"
     casino = await chosen(request)
-    values = {"casino": casino["id"], "account": account, "scope": scope or None, "whole": given}
+    values = {"casino": casino["id"], "account": account.address, "scope": account.network or None}
     row = await state(request).row(players.FIND, values)
     if row is None:
-        raise Problem(404, "unknown_player", f"this casino has no player {given!r}")
+        raise Problem(404, "unknown_player", f"this casino has no player {given!r}{why}")
     return row
 
 

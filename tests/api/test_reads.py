@@ -9,10 +9,17 @@ import httpx
 import psycopg
 import pytest
 
+from api.health import fault
 from tests.api.conftest import ADA, BOB, EVE, EVM, Api
 
 ETH = f"{EVM}/slip44:60"
 BET_TIME = {"placed_at", "settled_at"}
+SILENT = """
+INSERT INTO heartbeats (process, host, pid, at) VALUES
+    ('relay', 'a', 1, now() - interval '1 min'), ('once', 'a', 1, now() - interval '1 min'),
+    ('indexer', 'a', 1, now() - interval '1 min'), ('indexer', 'b', 1, now() + interval '1 h'),
+    ('indexer', 'b', 2, now() + interval '1 h')
+"""
 
 
 def items(client: httpx.Client, path: str, **query: Any) -> list[dict[str, Any]]:
@@ -96,6 +103,8 @@ def test_a_player_is_found_by_address_and_by_caip_10(client: httpx.Client) -> No
     assert plain == shouted == scoped
     assert plain["identities"] == [{"kind": "wallet", "scope": EVM, "external_id": ADA}]
     problem(client.get(f"/api/players/eip155:1:{ADA}"), 404, "unknown_player")
+    mistyped = problem(client.get(f"/api/players/{ADA[:-2]}aD"), 404, "unknown_player")
+    assert "wrong checksum" in mistyped["detail"]
     stats = client.get(f"/api/players/{ADA}/stats").json()
     assert stats["assets"][0]["bets"] == 20
     mine = items(client, f"/api/players/{ADA}/bets", limit=100)
@@ -180,14 +189,68 @@ def test_health_names_what_is_not_well(api: Api, client: httpx.Client) -> None:
         "solana-local": 0,
     }
     with psycopg.connect(api.database_url, autocommit=True) as connection:
-        connection.execute("UPDATE sources SET error = 'node is down' WHERE id = 1")
-        connection.execute(
-            "INSERT INTO heartbeats (process, pid, at) VALUES ('relay', 1, now() - interval '1 h')"
-        )
+        connection.execute(SILENT.encode())
+        connection.execute("UPDATE sources SET error = 'polling: HTTP 401' WHERE id = 1")
     said = client.get("/health").json()
     assert said["status"] == "degraded"
-    assert "casino_evm on evm-local: node is down" in said["troubles"]
-    assert "relay is silent" in said["troubles"]
+    assert "casino_evm on evm-local: its provider refuses us" in said["troubles"]
+    kinds = {kind.pop("process"): kind for kind in said["processes"]}
+    assert (kinds["relay"]["live"], kinds["relay"]["silent"]) == (0, 1)
+    assert (kinds["indexer"]["live"], kinds["indexer"]["silent"]) == (2, 1)
+    assert kinds["keeper"] == {"expected": True, "live": 0, "silent": 0, "seen_s_ago": None}
+    # One dead machine of several is no trouble, nor is what nobody expects to run.
+    assert "no relay is running" in said["troubles"]
+    assert "no keeper is running" in said["troubles"]
+    assert not [one for one in said["troubles"] if "indexer" in one or "once" in one]
+    assert kinds["once"]["expected"] is False
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (None, None),
+        ("polling: getSlot: HTTP 429", "its provider limits how often it is asked"),
+        ("history: HTTP 403 for https://key@rpc.example", "its provider refuses us"),
+        ("polling: getSlot: TimeoutError", "its provider does not answer in time"),
+        ("Cannot connect to host rpc.example:443", "its provider does not answer"),
+        (
+            "network base is eip155:8453, but its RPC serves eip155:1",
+            "its RPC serves another chain",
+        ),
+        ("finality: s3cr3t", "it cannot be read; the log says why"),
+    ],
+)
+def test_only_the_class_of_a_fault_is_told(error: str | None, words: str | None) -> None:
+    assert fault(error) == words
+
+
+def test_what_a_provider_said_is_not_told(api: Api, client: httpx.Client) -> None:
+    said = "polling: ClientResponseError https://rpc.example/v2/s3cr3t"
+    with psycopg.connect(api.database_url, autocommit=True) as connection:
+        connection.execute("UPDATE sources SET error = %s", (said,))
+    for path in ("/health", "/metrics"):
+        answer = client.get(path)
+        assert answer.status_code == 200
+        assert "s3cr3t" not in answer.text
+        assert "rpc.example" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("headers", "place"),
+    [
+        ({}, "ws://127.0.0.1"),
+        ({"x-forwarded-proto": "http"}, "ws://127.0.0.1"),
+        ({"x-forwarded-proto": "https"}, "wss://127.0.0.1"),
+        ({"x-forwarded-proto": "HTTPS, http", "host": "a.example:8443"}, "wss://a.example"),
+        ({"host": "[::1]:3000"}, "ws://[::1]"),
+    ],
+)
+def test_the_feed_is_beside_the_api_and_behind_tls_where_the_api_is(
+    api: Api, client: httpx.Client, headers: dict[str, str], place: str
+) -> None:
+    said = client.get("/api/line", headers=headers)
+    assert said.json()["feed_url"] == f"{place}:{api.feed_port}/ws"
+    assert said.headers["cache-control"] == "no-store"
 
 
 def test_prometheus_reads_the_line(client: httpx.Client) -> None:

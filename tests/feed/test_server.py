@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,13 @@ from redis.asyncio import Redis
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
 
-from api.feed import hub as feed_hub
-from api.feed.hub import Hub
-from api.feed.server import serving
+from api.feed import server
+from api.feed.hub import MOST_WAITING, Hub, Listener
+from api.feed.server import TOO_SLOW, serving
 from local import redis
+
+ADA = "0x52908400098527886e0f7030069857d2e4169ee7"
+CHECKSUMMED = "0x52908400098527886E0F7030069857D2E4169EE7"
 
 
 @dataclass
@@ -28,14 +31,24 @@ class Feed:
     url: str
     seq: int = 0
 
-    async def publish(self, *, game: str = "range", player: str = "p", epoch: str = "e") -> int:
+    async def publish(
+        self,
+        *,
+        game: str = "range",
+        player: str = "p",
+        epoch: str = "e",
+        network: str = "eip155:1",
+        pad: str = "",
+    ) -> int:
         self.seq += 1
-        message = {"type": "bet.placed", "data": {"n": self.seq}, "seq": self.seq, "epoch": epoch}
+        data = {"n": self.seq, **({"pad": pad} if pad else {})}
+        message = {"type": "bet.placed", "data": data, "seq": self.seq, "epoch": epoch}
         fields: dict[Any, Any] = {
             "m": json.dumps(message),
             "casino": "demo",
             "player": player,
             "game": game,
+            "network": network,
         }
         await self.redis.xadd("feed:bets", {**fields, "epoch": epoch}, id=f"{self.seq}-0")
         return self.seq
@@ -78,10 +91,40 @@ async def test_a_client_is_welcomed_subscribed_and_told(feed: Feed) -> None:
 async def test_filters_hold_back_what_they_do_not_match(feed: Feed) -> None:
     async with connect(feed.url) as client:
         await heard(client)
-        await subscribed(client, filters={"player": "q"})
+        await subscribed(client, filters={"player": ADA})
         await feed.publish(player="p")
-        await feed.publish(player="q")
+        await feed.publish(player=ADA)
         assert (await heard(client))["seq"] == 2
+
+
+@pytest.mark.parametrize("player", [CHECKSUMMED, f"eip155:1:{ADA}", f"eip155:1:{CHECKSUMMED}"])
+async def test_a_player_is_heard_under_every_spelling(feed: Feed, player: str) -> None:
+    async with connect(feed.url) as client:
+        await heard(client)
+        assert (await subscribed(client, filters={"player": player}))["type"] == "subscribed"
+        await feed.publish(player="p")
+        await feed.publish(player=ADA)
+        assert (await heard(client))["seq"] == 2
+
+
+async def test_a_player_of_one_network_is_not_that_of_another(feed: Feed) -> None:
+    async with connect(feed.url) as client:
+        await heard(client)
+        await subscribed(client, filters={"player": f"eip155:8453:{ADA}"})
+        await feed.publish(player=ADA, network="eip155:1")
+        await feed.publish(player=ADA, network="eip155:8453")
+        assert (await heard(client))["seq"] == 2
+
+
+async def test_a_filter_that_nothing_can_match_is_refused_and_nothing_subscribed(
+    feed: Feed,
+) -> None:
+    async with connect(feed.url) as client:
+        await heard(client)
+        refused = await subscribed(client, filters={"player": ADA[:-1]})
+        assert (refused["type"], refused["code"]) == ("error", "bad_filter")
+        assert ADA[:-1] in refused["message"]
+        assert not next(iter(feed.hub.listeners)).wants
 
 
 async def test_an_unsubscribed_client_hears_no_more(feed: Feed) -> None:
@@ -174,14 +217,95 @@ async def test_a_flood_of_commands_and_a_giant_frame_are_shown_the_door(feed: Fe
     assert await shown_out(feed.url, ["x" * 100_000]) == 1009
 
 
-async def test_a_client_that_does_not_read_is_let_go_and_holds_up_nobody(
+@contextlib.asynccontextmanager
+async def stuck(feed: Feed) -> AsyncIterator[tuple[ClientConnection, Listener]]:
+    """A client that stops to read once it has subscribed, and what the feed holds for it."""
+    client = await connect(feed.url, max_queue=1, close_timeout=0.1)
+    await heard(client)
+    await subscribed(client)
+    listener = next(iter(feed.hub.listeners))
+    try:
+        yield client, listener
+    finally:
+        client.transport.abort()
+
+
+async def flood(feed: Feed, slow: Listener, quick: ClientConnection) -> int:
+    """Publish until the slow one is let go, more than every buffer on its way holds."""
+    for published in range(0, 20_000, 50):
+        for _ in range(50):
+            await feed.publish(pad="x" * 4_000)
+        assert [(await heard(quick))["data"]["n"] for _ in range(50)] == list(
+            range(published + 1, published + 51)
+        )
+        assert sum(map(len, slow.waiting)) == slow.size <= MOST_WAITING
+        if slow.gone:
+            return published + 50
+    raise AssertionError("80 MB wait for a client that does not read")
+
+
+async def test_a_client_that_does_not_read_holds_no_memory_and_hears_why_it_is_let_go(
     feed: Feed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(feed_hub, "MOST_WAITING", 400)
-    listener = feed_hub.Listener()
-    for _ in range(3):
-        listener.put("x" * 200)
-    assert listener.overflowed
+    monkeypatch.setattr(server, "GOODBYE_S", 60)
+    async with stuck(feed) as (slow, listener), connect(feed.url) as quick:
+        await heard(quick)
+        await subscribed(quick)
+        last = await flood(feed, listener, quick)
+        await feed.publish()
+        assert (await heard(quick))["seq"] == last + 1
+        listener.put(b"what a command of its own is answered")
+        assert (list(listener.waiting), listener.size, listener.wants) == ([], 0, {})
+        # What was on its way comes without a hole, and then the goodbye.
+        said = []
+        with contextlib.suppress(ConnectionClosedError):
+            while True:
+                said.append((await heard(slow))["seq"])
+        assert slow.close_code == TOO_SLOW
+        assert said == list(range(1, len(said) + 1))
+        assert len(said) < last
+
+
+async def test_a_client_that_never_reads_again_is_cut_off(
+    feed: Feed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "GOODBYE_S", 0.2)
+    async with stuck(feed) as (_, listener), connect(feed.url) as quick:
+        await heard(quick)
+        await subscribed(quick)
+        await flood(feed, listener, quick)
+        async with asyncio.timeout(20):
+            while listener in feed.hub.listeners:
+                await asyncio.sleep(0.02)
+
+
+async def test_a_client_that_does_not_read_does_not_hold_up_the_end(
+    feed: Feed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "GOODBYE_S", 0.2)
+    async with contextlib.AsyncExitStack() as house:
+        other = await house.enter_async_context(serving(feed.hub, "127.0.0.1", 0))
+        port = next(iter(other.sockets)).getsockname()[1]
+        async with stuck(replace(feed, url=f"ws://127.0.0.1:{port}/ws")) as (_, listener):
+            while listener.size < MOST_WAITING // 2:
+                listener.put(b" " * 10_000)
+                await asyncio.sleep(0)
+            async with asyncio.timeout(15):
+                await house.aclose()
+
+
+async def test_what_was_missed_is_replayed_only_if_it_fits(feed: Feed) -> None:
+    async with connect(feed.url) as client:
+        await heard(client)
+        await subscribed(client)
+        for _ in range(30):
+            await feed.publish(pad="x" * 40_000)
+            await heard(client)
+        answer = await subscribed(client, since={"bets": {"epoch": "e", "seq": 1}})
+        assert answer["recovered"] is False
+        answer = await subscribed(client, since={"bets": {"epoch": "e", "seq": 20}})
+        assert answer["recovered"] is True
+        assert [(await heard(client))["seq"] for _ in range(10)] == list(range(21, 31))
 
 
 async def test_another_path_is_not_found(feed: Feed) -> None:

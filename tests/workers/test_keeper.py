@@ -36,7 +36,7 @@ from workers.leader import connect as to_database
 from workers.sealed import Sealer
 
 SIZE = 8  # seeds in a batch
-WINDOW_S = 10  # the shortest that the contracts allow
+WINDOW_S = 40  # outlasts the keeper's outages here: from its deadline on a bet is only refunded
 KEY = "5e" * 32
 # The steps at which one keeper after the other dies; a new bet comes where it says so.
 BET = "a bet"
@@ -89,9 +89,11 @@ class Table:
     async def events(self) -> list[Event]:
         """Everything the contract ever said, as the chain tells it to anybody."""
         means = manifest.load(self.source.program).located(address=self.address)
-        decoder = means.decoder()
+        decoders = means.decoders()
         raws = await (self._evm() if self.chain == "evm" else self._solana())
-        return [(raw.position, *decoder.decode(raw.kind, raw.body)) for raw in raws]
+        return [
+            (raw.position, *decoders.at(raw.position).decode(raw.kind, raw.body)) for raw in raws
+        ]
 
     async def _evm(self) -> list[Any]:
         rpc = evm_rpc.Rpc([self.line.evm_url], rate=10_000)
@@ -104,7 +106,7 @@ class Table:
         for one in reversed(await rpc.signatures(self.address, before=None, until=None)):
             if one.err is None:
                 answer = await rpc.transaction(one.signature)
-                found += solana_decode.candidates(answer, self.address, ("data",))
+                found += solana_decode.candidates(answer, self.address, ("cpi", "data"))
         await rpc.close()
         return found
 
@@ -190,7 +192,7 @@ async def keeping(table: Table, point: str = "", key: str = KEY) -> AsyncIterato
 
 
 async def tick(keeper: Keeper, enough: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(90):
+    async with asyncio.timeout(150):
         while not await enough():
             await keeper.tick()
             await asyncio.sleep(0.1)

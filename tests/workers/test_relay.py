@@ -186,6 +186,31 @@ async def test_an_emptied_redis_is_rebuilt_and_a_client_resumes(ground: Ground) 
         assert (await heard(live))["seq"] == 51
 
 
+async def test_a_player_of_one_network_is_heard_before_and_after_a_rebuild(ground: Ground) -> None:
+    player = "0x" + "ad" * 20
+    say = (
+        "INSERT INTO outbox (namespace, type, casino, player, data) VALUES"
+        f" ('bets', 'bet.placed', 'demo', '{player}', jsonb_build_object('network', %s::text))"
+    )
+    wish = {"type": "subscribe", "channels": ["bets"], "filters": {"player": f"eip155:1:{player}"}}
+    async with await to_database(ground.settings) as connection, feeding(ground) as url:
+        async with connect(url) as live:
+            await live.send(json.dumps(wish))
+            assert [(await heard(live))["type"] for _ in range(2)] == ["welcome", "subscribed"]
+            for network in ("eip155:8453", "eip155:1"):
+                ground.rows(say, network)
+            await relay.step(connection, ground.redis)
+            first = await heard(live)
+            assert (first["seq"], first["data"]) == (2, {"network": "eip155:1"})
+        await ground.redis.flushall()
+        await relay.inspect(connection, ground.redis)
+        wish["since"] = {"bets": {"epoch": first["epoch"], "seq": 0}}
+        async with connect(url) as again:
+            await again.send(json.dumps(wish))
+            assert [(await heard(again))["type"] for _ in range(2)] == ["welcome", "subscribed"]
+            assert (await heard(again))["seq"] == 2
+
+
 async def test_an_idle_relay_notices_an_emptied_redis_by_itself(ground: Ground) -> None:
     async with relaying(ground):
         ground.say(3)
@@ -315,6 +340,47 @@ async def test_a_second_relay_takes_over_when_the_leader_loses_its_connection(
             await ground.published()
             assert time.monotonic() - started < 5
         assert numbers(await ground.told()) == list(range(1, 41))
+
+
+async def test_old_messages_go_in_bounded_rounds_and_what_is_held_is_passed_over(
+    ground: Ground,
+) -> None:
+    ground.say(relay.PRUNE_ROWS * 2 + 9)
+    ground.rows("UPDATE outbox SET published_at = now() - interval '25 h' WHERE id > 4")
+    ground.rows("UPDATE outbox SET published_at = now() - interval '23 h' WHERE id <= 4")
+    holder = await psycopg.AsyncConnection.connect(ground.settings.database_url)
+    async with holder, await to_database(ground.settings) as connection:
+        await holder.execute("SELECT 1 FROM outbox WHERE id = 5 FOR UPDATE")
+        rounds = [await relay.prune(connection, 24) for _ in range(4)]
+    assert rounds == [relay.PRUNE_ROWS, relay.PRUNE_ROWS, 4, 0]
+    assert ground.rows("SELECT id FROM outbox ORDER BY id") == [(n,) for n in range(1, 6)]
+
+
+async def test_the_oldest_messages_are_found_without_reading_the_others(ground: Ground) -> None:
+    ground.say(20_000)
+    ground.rows("UPDATE outbox SET published_at = now()")
+    ground.rows("ANALYZE outbox")
+    plan = ground.rows(f"EXPLAIN {relay.PRUNE}", 24, relay.PRUNE_ROWS)
+    said = "\n".join(line for (line,) in plan)
+    assert "outbox_published" in said
+    assert "Seq Scan" not in said
+
+
+async def test_publishing_does_not_wait_for_old_messages_to_go(ground: Ground) -> None:
+    """Whoever keeps old rows from being deleted keeps nobody from hearing the new ones."""
+    old = relay.PRUNE_ROWS * 4
+    ground.say(old)
+    ground.rows("UPDATE outbox SET published_at = now() - interval '25 h', seq = id")
+    ground.rows("INSERT INTO streams VALUES ('bets', 'e', %s)", old)
+    ground.say(3)
+    left = f"SELECT count(*) FROM outbox WHERE id <= {old}"
+    holder = await psycopg.AsyncConnection.connect(ground.settings.database_url)
+    async with holder, relaying(ground):
+        await holder.execute("SELECT 1 FROM outbox WHERE id <= 10 FOR UPDATE")
+        await ground.published()
+        assert numbers(await ground.told())[-3:] == [old + 1, old + 2, old + 3]
+        # The rounds follow one another without a pause until nothing old is left.
+        await until(lambda: ground.rows(left) == [(10,)])
 
 
 async def test_a_killed_relay_loses_and_doubles_nothing(ground: Ground, tmp_path: Path) -> None:

@@ -167,6 +167,19 @@ async def test_one_provider_that_has_it_outweighs_all_that_do_not() -> None:
     assert await verdict(young, archive, tx=tx, slot=500) is True
 
 
+@pytest.mark.parametrize("err", [None, {"InstructionError": [0, "Custom"]}])
+async def test_a_transaction_that_is_there_fell_only_if_it_failed(err: Any) -> None:
+    chain, (tx,) = chain_of(500)
+    chain.txs[0]["meta"]["err"] = err
+    node = chain.node()
+    # Without its block there is only the transaction itself to go by.
+    del node.methods["getBlock"]
+    async with serving(node):
+        rpc = Rpc([node.url], rate=10_000)
+        assert await rpc.fell(tx, 500) is (err is not None)
+        await rpc.close()
+
+
 async def test_a_provider_that_does_not_answer_leaves_it_open() -> None:
     chain, (tx,) = chain_of(500)
     chain.txs.clear()

@@ -55,7 +55,7 @@ WITH made AS (
         coalesce(ended, 'placed'),
         placed_tx, placed_index, placed_position, placed_at,
         settled_tx, settled_index, settled_position, settled_at,
-        'confirmed', CASE WHEN ended IS NOT NULL THEN 'confirmed' END, {COUNTED}
+        %(finality)s, CASE WHEN ended IS NOT NULL THEN %(finality)s END, {COUNTED}
     FROM (SELECT *, placed_tx IS NOT NULL AS placed_live FROM page_bets) AS p
     ORDER BY bet
     ON CONFLICT (source_id, bet) DO NOTHING
@@ -91,7 +91,7 @@ WITH taken AS (
         CASE WHEN t.p_new THEN p.placed_index ELSE b.placed_index END AS placed_index,
         CASE WHEN t.p_new THEN p.placed_position ELSE b.placed_position END AS placed_position,
         CASE WHEN t.p_new THEN p.placed_at ELSE b.placed_at END AS placed_at,
-        CASE WHEN t.p_new THEN 'confirmed' ELSE b.finality END AS finality,
+        CASE WHEN t.p_new THEN %(finality)s ELSE b.finality END AS finality,
         CASE WHEN t.s_new THEN p.payout ELSE b.payout END AS payout,
         CASE WHEN t.s_new THEN p.outcome ELSE b.outcome END AS outcome,
         CASE WHEN t.s_new THEN p.ended WHEN was.s_live THEN b.status END AS ended,
@@ -99,7 +99,7 @@ WITH taken AS (
         CASE WHEN t.s_new THEN p.settled_index ELSE b.settled_index END AS settled_index,
         CASE WHEN t.s_new THEN p.settled_position ELSE b.settled_position END AS settled_position,
         CASE WHEN t.s_new THEN p.settled_at ELSE b.settled_at END AS settled_at,
-        CASE WHEN t.s_new THEN 'confirmed' ELSE b.settled_finality END AS settled_finality
+        CASE WHEN t.s_new THEN %(finality)s ELSE b.settled_finality END AS settled_finality
     FROM page_bets p JOIN bets b ON b.source_id = %(source_id)s AND b.bet = p.bet
     CROSS JOIN LATERAL (SELECT
         b.placed_tx IS NOT NULL AND b.finality <> 'retracted' AS p_live,
@@ -212,7 +212,12 @@ ABSENT_ENDED = "\t".join(["\\N"] * 5)
 
 
 async def apply(
-    connection: rows.Connection, source: Followed, gathered: Gathered, players: Mapping[str, int]
+    connection: rows.Connection,
+    source: Followed,
+    gathered: Gathered,
+    players: Mapping[str, int],
+    *,
+    finality: str,
 ) -> int:
     """Merge a page's bets into the books; `page_moved` then names every bet that changed."""
     for statement in (STAGE, MOVED, *CLEAR):
@@ -225,6 +230,7 @@ async def apply(
         "source_id": source.id,
         "network": source.network,
         "asset": source.asset,
+        "finality": finality,
     }
     made = (await connection.execute(INSERT, keys)).rowcount
     if made == len(gathered.halves):

@@ -23,6 +23,12 @@ class Decodes(Protocol):
     def decode(self, kind: str, body: bytes) -> tuple[str, dict[str, object]]: ...
 
 
+class Decoders(Protocol):
+    """A program may have been upgraded: what was said at a position is read as it was meant."""
+
+    def at(self, position: int) -> Decodes: ...
+
+
 class Means(Protocol):
     def facts(self, event_name: str, args: dict[str, Any], raw: Raw) -> list[Fact]: ...
 
@@ -69,12 +75,16 @@ WHERE (d.network, d.position, d.tx, d.index) = (%(network)s, n.position, n.tx, n
 """
 
 
-def read(decoder: Decodes, program: Means, raws: Iterable[Raw]) -> tuple[list[Fact], list[Letter]]:
+def read(
+    decoders: Decoders, program: Means, raws: Iterable[Raw]
+) -> tuple[list[Fact], list[Letter]]:
     """The facts of raw events, and those that could not be read; one bad event spoils no other."""
     facts: list[Fact] = []
     letters: list[Letter] = []
-    decode, mean = decoder.decode, program.facts
+    mean, position = program.facts, None
     for raw in raws:
+        if raw.position != position:
+            decode, position = decoders.at(raw.position).decode, raw.position
         try:
             name, args = decode(raw.kind, raw.body)
             facts += mean(name, args, raw)
@@ -105,14 +115,19 @@ async def keep(connection: rows.Connection, source: Followed, letters: Sequence[
 
 
 async def replay(
-    session: AsyncSession, source: Followed, decoder: Decodes, program: Means, *, limit: int = 1000
+    session: AsyncSession,
+    source: Followed,
+    decoders: Decoders,
+    program: Means,
+    *,
+    limit: int = 1000,
 ) -> Replayed:
     """Read dead letters again: applied and deleted in this one transaction, or kept on."""
     connection = await driver(session)
     cursor = await connection.execute(TAKE, (source.id, limit))
     taken = await cursor.fetchall()
     raws = [Raw(row[0], row[1], row[2], row[3], bytes(row[4]), time=row[5]) for row in taken]
-    facts, letters = read(decoder, program, raws)
+    facts, letters = read(decoders, program, raws)
     await pages.apply(session, source, facts, fresh=False)
     await keep(connection, source, letters)
     before = {(row[0], row[1], row[2]): (row[6], row[7]) for row in taken}

@@ -3,6 +3,8 @@
 A retraction is the reverse of `pages.apply`: it takes back what the bets counted, says so on the
 feed, and forgets the raw events, so that a page still under way cannot bring the facts back. The
 caller names either a position (everything above it fell) or the txs that fell.
+
+What is not final yet is found by indexes of its own, so that no look costs more for a long history.
 """
 
 from __future__ import annotations
@@ -26,9 +28,16 @@ BESIDE = (
     "system_events",
 )
 
-UNFINAL = (
-    "b.source_id = %(source)s AND (b.finality = 'confirmed' OR b.settled_finality = 'confirmed')"
-)
+HALVES = (("placed", "finality"), ("settled", "settled_finality"))
+BATCH = 500  # promoted in one transaction: others wait for a tenth of a second or less
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Pending:
+    """A tx whose facts are only confirmed, and where it stands."""
+
+    position: int
+    tx: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,36 +53,77 @@ class Reach:
 
     def covers(self, tx: str, position: str, side: str) -> str:
         if self.txs is not None:
-            return f"coalesce({tx} = ANY(%(txs)s), false)"
-        return f"coalesce({position} {side} %(position)s, false)"
+            return f"{tx} = ANY(%(txs)s)"
+        return f"{position} {side} %(position)s"
 
-    def keys(self, source: Followed) -> dict[str, object]:
-        named = None if self.txs is None else list(self.txs)
-        return {"source": source.id, "position": self.position, "txs": named}
+    def ids(self, table: str, half: str, finality: str, side: str, *, most: bool) -> str:
+        """The ids of a table's unfinal rows that are meant.
+
+        The planner is left no choice but the index, whatever it believes of the table: it thinks
+        of unfinal rows as few, and reads the whole table when they are many.
+        """
+        unfinal = f"source_id = %(source)s AND {finality} = 'confirmed'"
+        position, tx = f"{half}position", f"{half}tx"
+        if self.txs is None:
+            newest = f" ORDER BY {position} DESC LIMIT %(limit)s" if most else ""
+            meant = self.covers(tx, position, side)
+            return f"(SELECT id FROM {table} WHERE {unfinal} AND {meant}{newest})"
+        key = "" if half else "network = %(network)s AND "
+        return (
+            f"(SELECT f.id FROM unnest(%(txs)s::text[]) AS t(tx) CROSS JOIN LATERAL ("
+            f"SELECT id, source_id, {finality} FROM {table} WHERE {key}{tx} = t.tx OFFSET 0) AS f"
+            f" WHERE f.{unfinal.replace(' AND ', ' AND f.')})"
+        )
+
+    def bets(self, side: str, *, most: bool = False) -> str:
+        """The ids of unfinal bets that are meant, each half found by its own index."""
+        return " UNION ".join(
+            self.ids("bets", f"{half}_", column, side, most=most) for half, column in HALVES
+        )
+
+    def keys(self, source: Followed, limit: int | None = None) -> dict[str, object]:
+        return {
+            "source": source.id,
+            "network": source.network,
+            "position": self.position,
+            "txs": None if self.txs is None else list(self.txs),
+            "limit": BATCH if limit is None else limit,
+        }
 
 
 async def pending(
-    session: AsyncSession, source: Followed, *, upto: int, limit: int = 256
-) -> list[str]:
-    """Txs not further up than `upto` that are only confirmed, oldest first."""
+    session: AsyncSession,
+    source: Followed,
+    *,
+    upto: int,
+    below: Pending | None = None,
+    limit: int = 256,
+) -> list[Pending]:
+    """Txs not further up than `upto` that are only confirmed, newest first.
+
+    `below` is the last one of the look before: this one goes on under it.
+    """
     connection = await driver(session)
-    halves = [
-        f"SELECT {half}_position AS position, {half}_tx AS tx FROM bets b"
-        f" WHERE {UNFINAL} AND {column} = 'confirmed' AND {half}_position <= %(upto)s"
-        for half, column in (("placed", "finality"), ("settled", "settled_finality"))
+    tables = [("bets", f"{half}_position", f"{half}_tx", column) for half, column in HALVES]
+    tables += [(table, "position", "tx", "finality") for table in BESIDE]
+    under = "" if below is None else " AND ({position}, {tx}) < (%(position)s, %(tx)s)"
+    looks = [
+        f"(SELECT DISTINCT {position} AS position, {tx} AS tx FROM {table}"
+        f" WHERE source_id = %(source)s AND {column} = 'confirmed' AND {position} <= %(upto)s"
+        f"{under.format(position=position, tx=tx)}"
+        f" ORDER BY {position} DESC, {tx} DESC LIMIT %(limit)s)"
+        for table, position, tx, column in tables
     ]
-    others = [
-        f"SELECT position, tx FROM {table} WHERE source_id = %(source)s"
-        " AND finality = 'confirmed' AND position <= %(upto)s"
-        for table in BESIDE
-    ]
-    statement = (
-        f"SELECT tx FROM ({' UNION ALL '.join(halves + others)}) AS f"
-        " GROUP BY tx ORDER BY min(position), tx LIMIT %(limit)s"
-    )
-    keys = {"source": source.id, "upto": upto, "limit": limit}
+    statement = f"{' UNION '.join(looks)} ORDER BY position DESC, tx DESC LIMIT %(limit)s"
+    keys = {
+        "source": source.id,
+        "upto": upto if below is None else min(upto, below.position),
+        "position": None if below is None else below.position,
+        "tx": None if below is None else below.tx,
+        "limit": limit,
+    }
     cursor = await connection.execute(statement.encode(), keys)
-    return [row[0] for row in await cursor.fetchall()]
+    return [Pending(*row) for row in await cursor.fetchall()]
 
 
 async def promote(
@@ -82,27 +132,35 @@ async def promote(
     *,
     upto: int | None = None,
     txs: Sequence[str] | None = None,
+    limit: int | None = None,
 ) -> int:
-    """Call facts finalized: all up to a position, or those of some txs. Says how many rows."""
+    """Call facts finalized: all up to a position, or those of some txs. Says how many rows.
+
+    Up to a position it takes the newest `limit` of each kind (`BATCH` if none is said): call again
+    while it takes as many.
+    """
     connection = await driver(session)
     reach = Reach(upto, txs)
-    placed = reach.covers("b.placed_tx", "b.placed_position", "<=")
-    settled = reach.covers("b.settled_tx", "b.settled_position", "<=")
-    keys = reach.keys(source)
-    placed = f"(b.finality = 'confirmed' AND {placed})"
-    settled = f"(b.settled_finality = 'confirmed' AND {settled})"
+    keys = reach.keys(source, limit)
+    most = txs is None
+    due = {
+        column: f"b.{column} = 'confirmed'"
+        f" AND {reach.covers(f'b.{half}_tx', f'b.{half}_position', '<=')}"
+        for half, column in HALVES
+    }
+    changes = ", ".join(
+        f"{column} = CASE WHEN {meant} THEN 'finalized' ELSE b.{column} END"
+        for column, meant in due.items()
+    )
     statement = f"""
         WITH due AS (
-            SELECT b.id FROM bets b WHERE {UNFINAL} AND ({placed} OR {settled})
+            SELECT b.id FROM bets b WHERE b.id = ANY(ARRAY({reach.bets("<=", most=most)}))
             ORDER BY b.bet FOR UPDATE
         )
-        UPDATE bets b SET
-            finality = CASE WHEN {placed} THEN 'finalized' ELSE b.finality END,
-            settled_finality = CASE WHEN {settled} THEN 'finalized' ELSE b.settled_finality END
-        FROM due WHERE b.id = due.id
+        UPDATE bets b SET {changes} WHERE b.id = ANY(ARRAY(SELECT id FROM due))
     """
     changed = (await connection.execute(statement.encode(), keys)).rowcount
-    changed += await _mark(connection, reach, keys, "<=", "finalized")
+    changed += await _mark(connection, reach, keys, "<=", "finalized", most=most)
     return changed
 
 
@@ -130,28 +188,39 @@ async def retract(
 
 async def _forget(connection: rows.Connection, reach: Reach, keys: dict[str, object]) -> None:
     """Wait for pages being interpreted right now, then drop the raw events that fell."""
-    where = (
-        "upper > %(position)s"
-        if reach.txs is None
-        else (
-            "id IN (SELECT page_id FROM raw_events WHERE source_id = %(source)s"
-            " AND tx = ANY(%(txs)s))"
-        )
-    )
+    where, fell = "upper > %(position)s", "position > %(position)s"
+    if reach.txs is not None:
+        keys = keys | {"positions": await _positions(connection, keys)}
+        fell = "position = ANY(%(positions)s) AND tx = ANY(%(txs)s)"
+        where = f"id IN (SELECT page_id FROM raw_events WHERE network = %(network)s AND {fell})"
     pages = f"SELECT 1 FROM pages WHERE source_id = %(source)s AND {where} ORDER BY id FOR UPDATE"
     await connection.execute(pages.encode(), keys)
     for table in ("raw_events", "dead_letters"):
-        fell = reach.covers("tx", "position", ">")
-        statement = f"DELETE FROM {table} WHERE source_id = %(source)s AND {fell}"
+        statement = (
+            f"DELETE FROM {table} WHERE network = %(network)s AND source_id = %(source)s AND {fell}"
+        )
         await connection.execute(statement.encode(), keys)
+
+
+async def _positions(connection: rows.Connection, keys: dict[str, object]) -> list[int]:
+    """Where the facts of these txs stand: raw events are found by their position."""
+    looks = [
+        f"SELECT {half}_position FROM bets WHERE {half}_tx = ANY(%(txs)s)" for half, _ in HALVES
+    ]
+    looks += [
+        f"SELECT position FROM {table} WHERE network = %(network)s AND tx = ANY(%(txs)s)"
+        for table in BESIDE
+    ]
+    cursor = await connection.execute(" UNION ".join(looks).encode(), keys)
+    return [row[0] for row in await cursor.fetchall()]
 
 
 async def _retract_bets(connection: rows.Connection, reach: Reach, keys: dict[str, object]) -> int:
     placed = reach.covers("b.placed_tx", "b.placed_position", ">")
     settled = reach.covers("b.settled_tx", "b.settled_position", ">")
-    placed = f"(b.placed_tx IS NOT NULL AND b.finality = 'confirmed' AND {placed})"
-    settled = f"(coalesce(b.settled_finality = 'confirmed', false) AND {settled})"
-    fallen = f"FROM bets b WHERE {UNFINAL} AND ({placed} OR {settled})"
+    placed = f"(coalesce(b.finality = 'confirmed' AND {placed}, false))"
+    settled = f"(coalesce(b.settled_finality = 'confirmed' AND {settled}, false))"
+    fallen = f"FROM bets b WHERE b.id = ANY(ARRAY({reach.bets('>')})) AND ({placed} OR {settled})"
     await connection.execute(f"SELECT 1 {fallen} ORDER BY b.bet FOR UPDATE".encode(), keys)
     statement = f"""
         WITH fell AS (
@@ -186,16 +255,23 @@ async def _retract_bets(connection: rows.Connection, reach: Reach, keys: dict[st
 
 
 async def _mark(
-    connection: rows.Connection, reach: Reach, keys: dict[str, object], side: str, finality: str
+    connection: rows.Connection,
+    reach: Reach,
+    keys: dict[str, object],
+    side: str,
+    finality: str,
+    *,
+    most: bool = False,
 ) -> int:
     changed = 0
     for table in BESIDE:
         statement = f"""
             WITH due AS (
-                SELECT id FROM {table} WHERE source_id = %(source)s AND finality = 'confirmed'
-                AND {reach.covers("tx", "position", side)} ORDER BY tx, index FOR UPDATE
+                SELECT id FROM {table}
+                WHERE id = ANY(ARRAY({reach.ids(table, "", "finality", side, most=most)}))
+                ORDER BY tx, index FOR UPDATE
             )
-            UPDATE {table} t SET finality = '{finality}' FROM due WHERE t.id = due.id
+            UPDATE {table} SET finality = '{finality}' WHERE id = ANY(ARRAY(SELECT id FROM due))
         """
         changed += (await connection.execute(statement.encode(), keys)).rowcount
     return changed

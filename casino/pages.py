@@ -64,18 +64,27 @@ class Applied:
 
 
 async def apply(
-    session: AsyncSession, source: Followed, facts: Sequence[Fact], *, fresh: bool
+    session: AsyncSession,
+    source: Followed,
+    facts: Sequence[Fact],
+    *,
+    fresh: bool,
+    final: bool = False,
 ) -> Applied:
-    """Put a page's facts into the books; announce what changed if the page is fresh."""
+    """Put a page's facts into the books; announce what changed if the page is fresh.
+
+    Facts of a `final` page are born finalized, all others confirmed.
+    """
+    finality = "finalized" if final else "confirmed"
     connection = await driver(session)
     gathered, beside = gather(facts)
     known = await players.ensure(connection, source, gathered.players, fresh=fresh)
-    changed = await bets.apply(connection, source, gathered, known)
+    changed = await bets.apply(connection, source, gathered, known, finality=finality)
     if changed:
         await stats.leave(connection, source)
         if fresh:
             await outbox.announce_bets(connection, source)
-    others = await _apply_beside(connection, source, beside, fresh=fresh)
+    others = await _apply_beside(connection, source, beside, finality=finality, fresh=fresh)
     return Applied(changed, others)
 
 
@@ -102,6 +111,7 @@ async def _apply_beside(
     source: Followed,
     beside: Mapping[str, Mapping[tuple[str, int], Fact]],
     *,
+    finality: str,
     fresh: bool,
 ) -> int:
     if not beside:
@@ -120,6 +130,7 @@ async def _apply_beside(
         "asset": source.asset,
         "casino": source.casino,
         "program": source.program,
+        "finality": finality,
         "fresh": fresh,
     }
     changed = 0

@@ -102,7 +102,7 @@ class Beside:
         written = (
             f"INSERT INTO {self.table} AS t ({named})\n"
             "SELECT %(casino_id)s, %(source_id)s, %(network)s, position, tx, index, at,"
-            f" 'confirmed', {', '.join(self.columns.values())}\n"
+            f" %(finality)s, {', '.join(self.columns.values())}\n"
             f"FROM page_facts WHERE kind = '{self.kind}' ORDER BY tx, index\n"
             f"ON CONFLICT (network, tx, index) DO UPDATE SET {merged}\n"
             "WHERE t.finality = 'retracted' OR excluded.position > t.position"

@@ -14,7 +14,8 @@ import aiohttp
 import msgspec
 from loguru import logger
 
-from chains.errors import RpcError, WrongChain
+from chains.errors import ChainError, RpcError, WrongChain
+from chains.redaction import plainly, redacted
 
 T = TypeVar("T")
 Call = tuple[str, Sequence[Any]]
@@ -23,11 +24,21 @@ FIRST_REST_S, LONGEST_REST_S = 0.25, 15.0
 TOO_MANY = (-32005, -32029, -32097)
 LAGGING = (-32004, -32014, -32016)
 INTERNAL = -32603
+NOT_HERE = (401, 402, 403, 404, 408, 429)  # no key, no credit, no such place, not now
+UNREADABLE = (msgspec.MsgspecError, RecursionError)  # the second for brackets without an end
+UNKNOWN_METHOD = -32601
 # What providers say under codes that mean nothing; all of it passes with time or elsewhere.
 PASSING = re.compile(
     r"rate.?limit|too many requests|request limit|compute units|capacity|throttl|quota"
     r"|header not found|unknown block|block not found|not (yet )?available|unavailable"
-    r"|timed? ?out|temporar|try again|overload|busy|behind|minimum context slot",
+    r"|timed? ?out|temporar|try again|overload|busy|behind|minimum context slot"
+    r"|unauthori[sz]ed|forbidden|access denied|api.?key|suspended",
+    re.IGNORECASE,
+)
+
+NO_METHOD = re.compile(
+    r"method.{0,60}(not found|not exist|not supported|not available|unknown|unsupported)"
+    r"|(unknown|unsupported|invalid) method",
     re.IGNORECASE,
 )
 
@@ -41,18 +52,21 @@ class ErrorObject(msgspec.Struct):
 class Head(msgspec.Struct):
     """What every answer has beside its result, which is parsed by itself, typed."""
 
-    id: Any = None
+    id: int | str | None = None
     error: ErrorObject | None = None
     result: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class Refused(RpcError):
-    """The node understood the question and said no; `code` and `said` are its own."""
+    """The node understood the question and said no; `code`, `said` and `data` are its own."""
 
-    def __init__(self, method: str, code: int, said: str, retryable: bool) -> None:
+    def __init__(
+        self, method: str, code: int, said: str, retryable: bool, data: Any = None
+    ) -> None:
         super().__init__(f"{method}: {said} ({code})", retryable)
         self.code = code
         self.said = said
+        self.data = data
 
 
 class Rested(RpcError):
@@ -63,7 +77,7 @@ class Rested(RpcError):
         self.rest_s = rest_s
 
 
-Judge = Callable[[Refused], RpcError | None]
+Judge = Callable[[Refused], ChainError | None]
 Check = Callable[[Sequence[msgspec.Raw]], None]
 
 
@@ -71,7 +85,7 @@ Check = Callable[[Sequence[msgspec.Raw]], None]
 class Provider:
     """One URL with its budget: `rate` calls a second, and a rest after each failure."""
 
-    url: str
+    url: str = field(repr=False)
     rate: float
     resting_until: float = 0.0
     failures: int = 0
@@ -129,12 +143,43 @@ class Node:
             self._session = None
 
     async def identity(self) -> str:
-        """Which chain this is. From then on every provider is held to the first one's answer."""
-        method, read = self._identify
-        found = read(await self.ask(method, [], str))
+        """Which chain this is. From then on every provider is held to the first one's answer.
+
+        Raises `WrongChain` when the node does not know the question: it is of another kind.
+        """
+        method, _ = self._identify
+        found = self._read(await self.ask(method, [], str, judge=stranger))
         if self.expected is None:
             self.expected = found
         return found
+
+    def forget(self) -> None:
+        """Hold providers to no chain any more: the one that they were held to was a wrong one."""
+        self.expected = None
+        for provider in self.providers:
+            provider.checked, provider.wrong = False, None
+
+    async def everywhere(
+        self, method: str, params: Sequence[Any], kind: type[T]
+    ) -> list[T | Refused]:
+        """What each provider of this chain answers, or why it refuses.
+
+        Raises `RpcError` unless every one of them answers.
+        """
+        answers: list[T | Refused] = []
+        async with self._slots:
+            for provider in self.providers:
+                if provider.wrong is not None:
+                    continue
+                try:
+                    await self._fit(provider)
+                    results = await self._together(provider, [(method, params)])
+                    answers.append(_typed(method, results[0], kind))
+                except Refused as error:
+                    answers.append(error)
+                except WrongChain as error:
+                    self._strike(provider, error)
+        return answers
 
     async def ask(
         self,
@@ -149,8 +194,13 @@ class Node:
 
         `judge` may know a refusal better: the error that it gives is raised at once.
         """
-        results = await self.ask_together([(method, params)], judge=judge, tries=tries)
-        return _typed(method, results[0], kind)
+        found: list[T] = []
+
+        def shaped(results: Sequence[msgspec.Raw]) -> None:
+            found[:] = [_typed(method, results[0], kind)]
+
+        await self.ask_together([(method, params)], judge=judge, check=shaped, tries=tries)
+        return found[0]
 
     async def ask_together(
         self,
@@ -169,8 +219,7 @@ class Node:
             for _ in range(tries * len(self.providers)):
                 provider = await self._awake()
                 try:
-                    if self.expected is not None and not provider.checked:
-                        await self._check(provider, self.expected)
+                    await self._fit(provider)
                     results = await self._together(provider, calls)
                     if check is not None:
                         check(results)
@@ -184,8 +233,7 @@ class Node:
                     provider.failed(error.rest_s if isinstance(error, Rested) else None)
                     continue
                 except WrongChain as error:
-                    logger.error("{} is not asked any more: {}", provider.url, error)
-                    provider.wrong = str(error)
+                    self._strike(provider, error)
                     continue
                 provider.answered()
                 return results
@@ -201,12 +249,33 @@ class Node:
         await asyncio.sleep(max(0.0, min(provider.resting_until - now, 2.0)))
         return provider
 
-    async def _check(self, provider: Provider, expected: str) -> None:
-        method, read = self._identify
-        found = read(_typed(method, (await self._together(provider, [(method, [])]))[0], str))
-        if found != expected:
-            raise WrongChain(f"it serves {found}, not {expected}")
+    async def _fit(self, provider: Provider) -> None:
+        """Raises `WrongChain` when a provider serves another chain than the one expected."""
+        if self.expected is None or provider.checked:
+            return
+        method, _ = self._identify
+        try:
+            results = await self._together(provider, [(method, [])])
+        except Refused as error:
+            other = stranger(error)
+            if other is None:
+                raise
+            raise other from error
+        found = self._read(_typed(method, results[0], str))
+        if found != self.expected:
+            raise WrongChain(f"it serves {found}, not {self.expected}")
         provider.checked = True
+
+    def _strike(self, provider: Provider, error: WrongChain) -> None:
+        logger.error("{} is not asked any more: {}", redacted(provider.url), error)
+        provider.wrong = str(error)
+
+    def _read(self, answer: str) -> str:
+        method, read = self._identify
+        try:
+            return read(answer)
+        except ValueError as error:
+            raise WrongChain(f"it answers {method} with {answer[:80]!r}") from error
 
     async def _together(self, provider: Provider, calls: Sequence[Call]) -> list[msgspec.Raw]:
         await provider.turn(len(calls))
@@ -228,7 +297,7 @@ class Node:
         status, raw, rest_s = await self._post(provider, name, body)
         try:
             heads = msgspec.json.decode(raw, type=list[Head])
-        except msgspec.MsgspecError:
+        except UNREADABLE:
             # One object for a whole batch is an error of the batch, or a page that is no JSON.
             one = _head(name, status, raw, rest_s)
             if one.error is not None and not _passes(one.error, status):
@@ -255,8 +324,16 @@ class Node:
                 headers={"content-type": "application/json"},
             ) as answer:
                 return answer.status, await answer.read(), _rest(answer.headers)
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise RpcError(f"{method}: {type(error).__name__} {error}".strip()) from error
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            where = redacted(provider.url)
+            raise RpcError(f"{method}: {where} does not answer: {plainly(error)}") from None
+
+
+def stranger(refused: Refused) -> WrongChain | None:
+    """A node that does not know the question which chain it serves is of another kind."""
+    if refused.code != UNKNOWN_METHOD and not NO_METHOD.search(refused.said):
+        return None
+    return WrongChain(f"it is a node of another kind of chain, which refuses {refused}")
 
 
 def _body(n: int, method: str, params: Sequence[Any]) -> dict[str, Any]:
@@ -265,14 +342,14 @@ def _body(n: int, method: str, params: Sequence[Any]) -> dict[str, Any]:
 
 def _rest(headers: Any) -> float | None:
     after = headers.get("retry-after", "")
-    return float(after) if after.isdigit() else None
+    return float(after) if after.isdecimal() else None
 
 
 def _head(method: str, status: int, raw: bytes, rest_s: float | None) -> Head:
     """The answer's outside. 429, 5xx and what is no JSON pass with time."""
     try:
         head = msgspec.json.decode(raw, type=Head)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise Rested(f"{method}: HTTP {status}, and no JSON-RPC answer", rest_s) from error
     if status == 429:
         raise Rested(f"{method}: HTTP 429", rest_s)
@@ -282,22 +359,27 @@ def _head(method: str, status: int, raw: bytes, rest_s: float | None) -> Head:
 def _result(method: str, status: int, head: Head) -> msgspec.Raw:
     if head.error is not None:
         said = head.error.message
-        raise Refused(method, head.error.code, said, _passes(head.error, status))
+        raise Refused(method, head.error.code, said, _passes(head.error, status), head.error.data)
     if status >= 400:
-        raise RpcError(f"{method}: HTTP {status}", retryable=status >= 500)
+        raise RpcError(f"{method}: HTTP {status}", retryable=_of_the_provider(status))
     return head.result
 
 
 def _passes(error: ErrorObject, status: int) -> bool:
     """Whether asking again, later or elsewhere, may help."""
     known = error.code in TOO_MANY or error.code in LAGGING or error.code == INTERNAL
-    return known or status >= 500 or PASSING.search(error.message) is not None
+    return known or _of_the_provider(status) or PASSING.search(error.message) is not None
+
+
+def _of_the_provider(status: int) -> bool:
+    """Whether a status says that this provider will not do, whatever it was asked."""
+    return status >= 500 or status in NOT_HERE
 
 
 def _typed(method: str, raw: msgspec.Raw, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(raw, type=kind)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise RpcError(f"{method}: an answer of another shape: {error}") from error
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib
 import json
 import tomllib
-from collections.abc import Iterable, Mapping
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
@@ -18,8 +19,10 @@ from chains.facts import UNMAPPED, Calls, Mapped, compile_fact, jsonable, neares
 
 FOLDER = Path(__file__).parent / "programs"
 ROOT = Path(__file__).parent.parent
-REQUIRED = {"chain": str, "network": str, "interface": str, "asset": dict, "events": dict}
+REQUIRED = {"chain": str, "network": str, "asset": dict, "events": dict}
 OPTIONAL = {"address": str, "start": int, "casino": str}
+VERSION = {"file": str}
+LATER = {"from": int, "events": dict}
 ASSET = {"slip44": int, "decimals": int, "symbol": str}
 
 
@@ -32,8 +35,32 @@ class Decoder(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Version:
+    """What a program spoke from position `since` on; `events` are those that meant other fields."""
+
+    since: int
+    interface: Path
+    events: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Decoders:
+    """The decoders of a program, which may have been upgraded: each from its position on."""
+
+    since: Sequence[int]
+    decoders: Sequence[Decoder]
+
+    def at(self, position: int) -> Decoder:
+        """The decoder of what was said at a slot or in a block."""
+        return self.decoders[version_at(self.since, position)]
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
-    """One indexed program. `events` is what the file says, one table per event."""
+    """One indexed program. `events` is what the file says, one table per event.
+
+    A program that was upgraded has several versions, the oldest first.
+    """
 
     name: str
     chain: str
@@ -41,17 +68,23 @@ class Manifest:
     address: str
     start: int
     casino: str
-    interface: Path
+    versions: tuple[Version, ...]
     asset_slip44: int
     decimals: int
     symbol: str
     events: Mapping[str, Mapping[str, Any]]
     file: Path
-    _mapped: dict[str, Mapped] = field(default_factory=dict, repr=False, compare=False)
+    _mapped: list[dict[str, Mapped]] = field(default_factory=list, repr=False, compare=False)
+
+    @property
+    def interface(self) -> Path:
+        """The file of the newest version."""
+        return self.versions[-1].interface
 
     def facts(self, event_name: str, args: dict[str, Any], raw: Raw) -> list[Fact]:
         """What an event means. An instruction means nothing unless the manifest says so."""
-        mapped = self._mapped.get(event_name)
+        at = 0 if len(self._mapped) == 1 else version_at(self._since(), raw.position)
+        mapped = self._mapped[at].get(event_name)
         if mapped is not None:
             return mapped(args, raw)
         if raw.kind == "instruction":
@@ -78,37 +111,71 @@ class Manifest:
         return replace(moved, address=_located(moved))
 
     def interface_json(self) -> Any:
-        try:
-            return json.loads(self.interface.read_text())
-        except (OSError, ValueError) as error:
-            raise BadManifest(f"{self.file}: interface {self.interface}: {error}") from error
+        """What the newest version's file says."""
+        return self._json(self.versions[-1])
 
-    def decoder(self, interface: Any = None) -> Decoder:
-        """The decoder of this program, from its own interface file or from a given one."""
-        room = _room(self.chain, "decode")
-        try:
-            decoder: Decoder = room.Decoder(interface or self.interface_json(), self.address)
-        except BadInterface as error:
-            raise BadManifest(f"{self.file}: interface {self.interface}: {error}") from error
-        return decoder
+    def decoders(self) -> Decoders:
+        """The decoders of all versions, from their own interface files."""
+        made = [self._decoder(version) for version in self.versions]
+        return Decoders(self._since(), made)
 
     def kinds(self) -> frozenset[str]:
         """The kinds of raws worth keeping: instructions only if some mean something."""
         wanted = frozenset(_room(self.chain, "decode").KINDS)
-        mapped = self.decoder().instructions() & set(self.events)
-        return wanted if mapped else wanted - {"instruction"}
+        for version in self.versions:
+            if self._decoder(version).instructions() & {*self.events, *version.events}:
+                return wanted
+        return wanted - {"instruction"}
 
-    def validate(self, fields: Mapping[str, tuple[str, ...]] | None = None) -> None:
-        """Hold the manifest against the fields of its decoder; BadManifest names what differs."""
+    def validate(self) -> None:
+        """Hold the manifest against its interfaces; BadManifest names what differs.
+
+        An event need not be in every version, but in one.
+        """
         if not self.address:
             raise BadManifest(f"{self.file}: address is missing (here and in the settings)")
-        known = self.decoder().fields() if fields is None else fields
         calls = _calls(self.file)
+        known = [self._decoder(version).fields() for version in self.versions]
+        anywhere = {event for fields in known for event in fields}
         for event in self.events:
-            if event not in known:
-                hint = nearest(event, known)
+            if event not in anywhere:
+                hint = nearest(event, anywhere)
                 raise BadManifest(f"{self.file}: unknown event {event!r}{hint}")
-        self._mapped.update(_compile(self.file, self.events, known, calls))
+        mapped = []
+        for version, fields in zip(self.versions, known, strict=True):
+            for event in version.events:
+                if event not in fields:
+                    where = f"{self.file}: interface {version.interface}"
+                    raise BadManifest(f"{where}: unknown event {event!r}{nearest(event, fields)}")
+            means = {event: table for event, table in self._means(version) if event in fields}
+            mapped.append(_compile(self.file, means, fields, calls))
+        self._mapped[:] = mapped
+
+    def _means(self, version: Version) -> Iterable[tuple[str, Mapping[str, Any]]]:
+        """The tables of the events as this version has them."""
+        return {**self.events, **version.events}.items()
+
+    def _since(self) -> tuple[int, ...]:
+        return tuple(version.since for version in self.versions)
+
+    def _json(self, version: Version) -> Any:
+        try:
+            return json.loads(version.interface.read_text())
+        except (OSError, ValueError) as error:
+            raise BadManifest(f"{self.file}: interface {version.interface}: {error}") from error
+
+    def _decoder(self, version: Version) -> Decoder:
+        interface = self._json(version)
+        try:
+            decoder: Decoder = _room(self.chain, "decode").Decoder(interface, self.address)
+        except BadInterface as error:
+            raise BadManifest(f"{self.file}: interface {version.interface}: {error}") from error
+        return decoder
+
+
+def version_at(since: Sequence[int], position: int) -> int:
+    """Which version holds at a position; the oldest also before its own."""
+    return max(bisect_right(since, position) - 1, 0)
 
 
 def load(name: str, dirs: Iterable[Path | str] = ()) -> Manifest:
@@ -128,6 +195,7 @@ def read(file: Path) -> Manifest:
         values = tomllib.loads(file.read_text())
     except (tomllib.TOMLDecodeError, OSError, UnicodeDecodeError) as error:
         raise BadManifest(f"{file}: {error}") from error
+    interface = values.pop("interface", None)
     _check(file, values, REQUIRED, OPTIONAL, "")
     _check(file, values["asset"], ASSET, {}, "asset.")
     if values["chain"] not in networks.CHAINS:
@@ -139,15 +207,36 @@ def read(file: Path) -> Manifest:
         address=values.get("address", ""),
         start=values.get("start", 0),
         casino=values.get("casino", "fairhouse"),
-        interface=_interface(file, values["interface"]),
+        versions=_versions(file, interface),
         asset_slip44=values["asset"]["slip44"],
         decimals=values["asset"]["decimals"],
         symbol=values["asset"]["symbol"],
         events=values["events"],
         file=file,
     )
-    manifest._mapped.update(_compile(file, manifest.events, None, _calls(file)))
+    calls = _calls(file)
+    manifest._mapped[:] = [
+        _compile(file, dict(manifest._means(version)), None, calls) for version in manifest.versions
+    ]
     return replace(manifest, address=_located(manifest))
+
+
+def _versions(file: Path, said: Any) -> tuple[Version, ...]:
+    """One file, or one table for each upgrade with the position that it holds from."""
+    if isinstance(said, str):
+        return (Version(0, _interface(file, said)),)
+    if said is None:
+        raise BadManifest(f"{file}: interface is missing")
+    if not isinstance(said, list) or not said or not all(isinstance(one, dict) for one in said):
+        raise BadManifest(f"{file}: interface must be a file, or tables of file and from")
+    made: list[Version] = []
+    for table in said:
+        _check(file, table, VERSION, LATER, "interface.")
+        since = table.get("from", 0)
+        if made and since <= made[-1].since:
+            raise BadManifest(f"{file}: interface.from must grow from one version to the next")
+        made.append(Version(since, _interface(file, table["file"]), table.get("events", {})))
+    return tuple(made)
 
 
 def _compile(

@@ -80,6 +80,51 @@ def doctor() -> None:
 
 
 @app.command()
+def backfill(
+    source: Annotated[str, typer.Option(help="its program or address, as in the settings")],
+    first: Annotated[int, typer.Option("--from", help="the first block or slot")],
+    last: Annotated[
+        int | None, typer.Option("--to", help="wait for no more than this block or slot")
+    ] = None,
+    network: Annotated[str | None, typer.Option(help="if the program is on several")] = None,
+) -> None:
+    """Read older history of a source, and show how it comes in; may be stopped and repeated."""
+    backfills = import_module("cli.backfill")
+    chosen = read_settings()
+    logs.setup(chosen.model_copy(update={"log_level": "WARNING"}), "backfill")
+    console = Console(stderr=True)
+    try:
+        work = backfills.asked(chosen, source, network, first, last)
+        with backfills.shown(console, work.name) as shows:
+            stopped = asyncio.run(until_told(lambda: work.run(shows)))
+    except* (backfills.Refused, ChainError) as group:
+        raise refuse(str(group.exceptions[0])) from None
+    if stopped:
+        raise refuse(f"{work.name}: stopped; the same command goes on where it was")
+    typer.echo(work.result())
+
+
+@app.command()
+def gaps(
+    as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
+    retry: Annotated[
+        bool, typer.Option(help="first read dead letters again, and send failing pages again")
+    ] = False,
+) -> None:
+    """Say what is not indexed yet, source by source; exit code 1 if there is anything."""
+    rooms = import_module("cli.gaps")
+    chosen = read_settings()
+    logs.setup(chosen.model_copy(update={"log_level": "WARNING"}), "gaps")
+    try:
+        reports = asyncio.run(rooms.look(chosen, retry=retry))
+    except (rooms.Refused, ChainError) as error:
+        raise refuse(str(error)) from None
+    rooms.show(Console(), reports, as_json=as_json)
+    if any(report.gaps for report in reports):
+        raise typer.Exit(1)
+
+
+@app.command()
 def demo(
     headless: Annotated[bool, typer.Option(help="no page: measure, report, exit")] = False,
     seconds: Annotated[float | None, typer.Option("--for", help="how long to play")] = None,

@@ -26,10 +26,15 @@ class Bet(SQLModel, table=True):
         Index("bets_placed_tx", "placed_tx"),
         Index("bets_settled_tx", "settled_tx"),
         Index("bets_open", "source_id", "seed_index", postgresql_where=sql("status = 'placed'")),
-        Index(
-            "bets_unfinal",
-            "source_id",
-            postgresql_where=sql("finality = 'confirmed' or settled_finality = 'confirmed'"),
+        *(
+            Index(
+                f"bets_{half}_unfinal",
+                "source_id",
+                f"{half}_position",
+                f"{half}_tx",
+                postgresql_where=sql(f"{column} = 'confirmed'"),
+            )
+            for half, column in (("placed", "finality"), ("settled", "settled_finality"))
         ),
     )
 

@@ -15,7 +15,11 @@ from db.columns import big, document, moment, text
 def unfinal(table: str) -> Index:
     """Promotion and retraction look at the few facts that are not final yet."""
     return Index(
-        f"{table}_unfinal", "source_id", "position", postgresql_where=sql("finality = 'confirmed'")
+        f"{table}_unfinal",
+        "source_id",
+        "position",
+        "tx",
+        postgresql_where=sql("finality = 'confirmed'"),
     )
 
 

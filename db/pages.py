@@ -11,7 +11,11 @@ from db.columns import big, document, moment, now, text
 
 
 class Page(SQLModel, table=True):
-    """A list of Solana signatures or a range of EVM blocks; found -> stored -> interpreted."""
+    """A list of Solana signatures or a range of EVM blocks; found -> stored -> interpreted.
+
+    `final` says that the chain could not drop any of it when it was listed: its facts are born
+    finalized.
+    """
 
     __tablename__ = "pages"
     __table_args__ = (
@@ -25,6 +29,7 @@ class Page(SQLModel, table=True):
     upper: int = big()
     signatures: list[Any] | None = document(default=None)
     fresh: bool = False
+    final: bool = Field(default=False, sa_column_kwargs={"server_default": sql("false")})
     state: str = text(default="found", sa_column_kwargs={"server_default": "found"})
     attempts: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
     error: str | None = text(default=None)

@@ -14,8 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from casino import finality
 from casino.sources import Followed
-from chains.chain import Raw
-from chains.errors import ChainError, RetryLater
+from chains.chain import Block, Raw
+from chains.errors import ChainError, RetryLater, WrongChain
 from chains.evm.decode import candidates
 from chains.evm.rpc import Header, RangeTooLarge, Rpc
 from indexer import inbox
@@ -24,6 +24,7 @@ from indexer.source import Polled
 from indexer.stride import Stride
 
 WINDOW = 256  # blocks whose hashes are kept; a deeper reorg stops the source
+ROUNDS = 20  # batches promoted at a time: with a backlog the newest facts come first each time
 DOUBTS_S = (0.05, 0.2)  # pauses before logs that a block's bloom promises are asked for again
 
 
@@ -33,15 +34,21 @@ class DeepReorg(ChainError):
 
 @dataclass
 class EvmListener:
-    """Follows one contract. `range` is the most blocks that a node is asked for at once."""
+    """Follows one contract. `range` is the most blocks that a node is asked for at once.
+
+    `final` is the highest block known to be finalized: facts of history up to there are born so.
+    """
 
     source: Followed
     rpc: Rpc
     inbox: Inbox
     start: int
     range: int
+    final: int = -1
+    doubt: None = None
     stride: Stride = field(init=False)
     _head: int = -1
+    _agreed: int = -1
 
     def __post_init__(self) -> None:
         self.stride = Stride.of(self.range)
@@ -88,7 +95,9 @@ class EvmListener:
             return None
         done = span.lower if span.reached is None else span.reached
         upper = min(done + self.stride.size, span.upper)
-        raws = await self._logs(done + 1, upper) if upper > done else []
+        if done < self.final < upper:
+            upper = self.final  # a page is final as a whole or not at all
+        raws = await self._logs(done + 1, upper, old=True) if upper > done else []
         without = sorted({raw.position for raw in raws if raw.time is None})
         if without:
             raws = timed(raws, await self.rpc.headers(without))
@@ -98,31 +107,50 @@ class EvmListener:
             await inbox.frontier(session, self.source.id, upward=True)
             if not raws:
                 return []
-            return [await self._save(session, Found(done + 1, upper, raws=raws), fresh=False)]
+            found = Found(done + 1, upper, raws=raws, final=upper <= self.final)
+            return [await self._save(session, found, fresh=False)]
 
     async def finalize(self, finalized: int) -> int:
-        """Promote all facts up to a height that will not be dropped, once ours is that chain."""
+        """Promote facts up to a height that will not be dropped, once ours is that chain."""
         async with self.inbox.transaction() as session:
             edge = await inbox.top(session, self.source.id)
-        if edge is None:
+            if edge is None:
+                return 0
+            upto = min(finalized, edge.upper)
+            waiting = await finality.pending(session, self.source, upto=upto, limit=1)
+        if upto <= self._agreed and not waiting:
             return 0
-        upto = min(finalized, edge.upper)
         known = (await self._hashes(upto, upto)).get(upto)
         if known is not None and await self._dropped(upto, known):
             raise RetryLater(f"our block {upto} is not the final one: the next poll rewinds")
-        async with self.inbox.transaction() as session:
-            return await finality.promote(session, self.source, upto=upto)
+        self._agreed = upto
+        return await self._promote(upto)
+
+    async def _promote(self, upto: int) -> int:
+        """In small transactions, so that others write between them, and not all of a backlog."""
+        promoted = 0
+        for _ in range(ROUNDS):
+            async with self.inbox.transaction() as session:
+                rows = await finality.promote(session, self.source, upto=upto)
+            promoted += rows
+            if rows < finality.BATCH:
+                break
+        return promoted
 
     async def _edge(self, head: int) -> tuple[Span, str | None]:
         """Where following goes on, and the hash of that block if we know it."""
         async with self.inbox.transaction() as session:
             edge = await inbox.top(session, self.source.id)
-            if edge is None:
-                edge = await self._begin(session, head)
+        if edge is None:
+            origin = await self.rpc.block(0)
+            async with self.inbox.transaction() as session:
+                edge = await self._begin(session, head, origin)
         return edge, (await self._hashes(edge.upper, edge.upper)).get(edge.upper)
 
-    async def _begin(self, session: AsyncSession, head: int) -> Span:
+    async def _begin(self, session: AsyncSession, head: int, origin: Block | None) -> Span:
         """The first look: history is a span of its own, and what is near the head is followed."""
+        if origin is not None:
+            await _keep(session, self.source.id, [origin])
         lower = max(self.start - 1, -1)
         live = max(lower, head - WINDOW)
         if live > lower:
@@ -141,19 +169,19 @@ class EvmListener:
             await inbox.extend(session, edge, upper=edge.upper, upper_tx=None)
             await inbox.open_span(session, self.source.id, lower=edge.upper, upper=live)
             await inbox.open_span(session, self.source.id, lower=live, upper=live, closed=True)
-            await _forget(session, self.source.id, above=-1)
+            await _forget(session, self.source.id, above=0)
             await inbox.frontier(session, self.source.id, upward=True)
         logger.info("{} blocks behind: the gap is worked off beside the head", live - edge.upper)
         return []
 
-    async def _logs(self, lower: int, upper: int) -> list[Raw]:
+    async def _logs(self, lower: int, upper: int, *, old: bool = False) -> list[Raw]:
         """The raws of a range, in as many calls as the node wants."""
         raws: list[Raw] = []
         at = lower
         while at <= upper:
             until = min(at + self.stride.size - 1, upper)
             try:
-                answer = await self.rpc.logs(self.source.address, at, until)
+                answer = await self.rpc.logs(self.source.address, at, until, old=old)
             except RangeTooLarge as error:
                 if until == at:
                     raise
@@ -195,12 +223,15 @@ class EvmListener:
         A head below ours with the hash that we know is a node that lags, or a chain to grow again.
         """
         number = min(head, edge.upper)
+        if number < edge.upper:
+            await self._same_chain()
         known = (await self._hashes(number, number)).get(number)
         if known is not None and await self._dropped(number, known):
             await self._rewind(edge, number)
 
     async def _rewind(self, edge: Span, newest: int) -> None:
-        """Take back what the chain dropped. Raises `DeepReorg`."""
+        """Take back what the chain dropped. Raises `DeepReorg`, and `WrongChain` for another."""
+        await self._same_chain()
         ancestor = await self._ancestor(edge, newest)
         logger.warning("the chain dropped blocks {} to {}", ancestor + 1, edge.upper)
         async with self.inbox.transaction() as session:
@@ -208,6 +239,16 @@ class EvmListener:
             await _forget(session, self.source.id, above=ancestor)
             await inbox.extend(session, edge, upper=ancestor, upper_tx=None)
             await inbox.frontier(session, self.source.id, upward=True)
+
+    async def _same_chain(self) -> None:
+        """Raises `WrongChain` when the chain began again: nothing of ours was dropped by it."""
+        known = (await self._hashes(0, 0)).get(0)
+        origin = await self.rpc.block(0) if known is not None else None
+        if origin is not None and origin.hash != known:
+            raise WrongChain(
+                f"block 0 is {origin.hash} and was {known}: the chain began again, and what we"
+                " have of it is kept; give the source a database of its own"
+            )
 
     async def _ancestor(self, edge: Span, newest: int) -> int:
         """The newest height at which the chain and we agree."""
@@ -221,7 +262,7 @@ class EvmListener:
             return number
         raise DeepReorg(
             f"the chain dropped block {number + 1} and more, deeper than the {WINDOW} blocks we"
-            " keep: check the node; `fairhouse doctor` says how to read the source again"
+            " keep: check the node; if it is right, give the source a database of its own"
         )
 
     async def _dropped(self, number: int, known: str) -> bool:
@@ -269,7 +310,15 @@ def timed(raws: list[Raw], headers: Sequence[Header]) -> list[Raw]:
 
 
 async def remember(session: AsyncSession, source_id: int, headers: Sequence[Header]) -> None:
-    """Keep the newest hashes and drop those behind the window."""
+    """Keep the newest hashes and drop those behind the window; block 0 names the chain."""
+    await _keep(session, source_id, [header.block() for header in headers])
+    await session.execute(
+        text("DELETE FROM blocks WHERE source_id = :source AND number BETWEEN 1 AND :number"),
+        {"source": source_id, "number": int(headers[-1].number, 16) - WINDOW - 1},
+    )
+
+
+async def _keep(session: AsyncSession, source_id: int, blocks: Sequence[Block]) -> None:
     await session.execute(
         text(
             "INSERT INTO blocks (source_id, number, hash, parent_hash) VALUES (:source, :number,"
@@ -278,12 +327,8 @@ async def remember(session: AsyncSession, source_id: int, headers: Sequence[Head
         ),
         [
             {"source": source_id, "number": b.number, "hash": b.hash, "parent": b.parent_hash}
-            for b in (header.block() for header in headers)
+            for b in blocks
         ],
-    )
-    await session.execute(
-        text("DELETE FROM blocks WHERE source_id = :source AND number < :number"),
-        {"source": source_id, "number": int(headers[-1].number, 16) - WINDOW},
     )
 
 

@@ -46,12 +46,16 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A page as a listener found it: signatures to fetch, or raws that came along."""
+    """A page as a listener found it: signatures to fetch, or raws that came along.
+
+    `final` means that the chain can drop none of it any more.
+    """
 
     lower: int
     upper: int
     signatures: Sequence[object] | None = None
     raws: Sequence[Raw] = ()
+    final: bool = False
 
 
 class Inbox:
@@ -190,8 +194,8 @@ async def _moved(session: AsyncSession, statement: str, values: dict[str, Any]) 
 
 
 PAGE = """
-INSERT INTO pages (source_id, lower, upper, signatures, fresh, state, stored_at)
-VALUES (%s, %s, %s, %s::jsonb, %s, %s, CASE WHEN %s THEN clock_timestamp() END) RETURNING id
+INSERT INTO pages (source_id, lower, upper, signatures, fresh, final, state, stored_at)
+VALUES (%s, %s, %s, %s::jsonb, %s, %s, %s, CASE WHEN %s THEN clock_timestamp() END) RETURNING id
 """
 
 
@@ -202,7 +206,7 @@ async def save(
     connection = await driver(session)
     stored = page.signatures is None
     signatures = None if stored else rows.document(list(page.signatures or ()))
-    values = (source_id, page.lower, page.upper, signatures, fresh)
+    values = (source_id, page.lower, page.upper, signatures, fresh, page.final)
     state = "stored" if stored else "found"
     made = await (await connection.execute(PAGE, (*values, state, stored))).fetchone()
     if made is None:
@@ -213,8 +217,19 @@ async def save(
     return page_id
 
 
+async def one_at_a_time(session: AsyncSession, source_id: int) -> None:
+    """Wait for whoever else opens spans of this source or moves its frontier.
+
+    A statement of its own, so that the next one sees what the other has written.
+    """
+    await session.execute(
+        text("SELECT 1 FROM sources WHERE id = :source FOR NO KEY UPDATE"), {"source": source_id}
+    )
+
+
 async def frontier(session: AsyncSession, source_id: int, *, upward: bool) -> None:
     """The lower edge of the oldest open span, or the live edge when none is open."""
+    await one_at_a_time(session, source_id)
     edge = "coalesce(reached, lower)" if upward else "lower"
     await session.execute(
         text(

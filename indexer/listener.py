@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -12,14 +13,18 @@ from typing import TypeVar
 from loguru import logger
 from sqlalchemy import text
 
+from casino import gaps
 from chains.errors import ChainError
+from indexer import backfill
 from indexer.inbox import Inbox, NotLeader
+from indexer.progress import Walk
 from indexer.source import Listener, Polled, Rpc
 
 T = TypeVar("T")
 LONGEST_PAUSE_S = 15.0
 # A node may call before its own answers show what it called about.
 ECHOES_S = (0.05, 0.2)
+PROGRESS_S = 10.0  # a line of progress at most so often
 
 
 @dataclass
@@ -39,6 +44,7 @@ class Loop:
     async def run(self) -> None:
         """Follow until cancelled. Raises `NotLeader` when another indexer leads."""
         with logger.contextualize(source=self.listener.source.program):
+            await self._learn()  # before anything is read: history is born final
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._follow())
                 tasks.create_task(self._work_off())
@@ -60,28 +66,50 @@ class Loop:
         return found
 
     async def _work_off(self) -> None:
-        worked = 0
+        worked, under_way, told = 0, False, 0.0
+        walk = Walk()
         while True:
             pages = await self._tried("history", self.listener.backfill)
             if pages is None:
-                if worked and "history" not in self._errors:
+                if under_way and "history" not in self._errors:
                     logger.info("history is complete: {} pages", worked)
-                    worked = 0
+                    worked, under_way, walk = 0, False, Walk()
                 await asyncio.sleep(self.poll_s)
                 continue
-            worked += len(pages)
+            worked, under_way = worked + len(pages), True
             await self.send(pages)
+            if time.monotonic() >= told + PROGRESS_S:
+                await self._tell(walk)
+                told = time.monotonic()
+
+    async def _tell(self, walk: Walk) -> None:
+        """One line on how far the history of this source is."""
+        source = self.listener.source
+        async with self.inbox.transaction() as session:
+            covered = await gaps.coverage(session, source.id)
+        walk.note(sum(one.size for one in covered.left), time.monotonic())
+        if walk.left:
+            logger.info("history: {}", walk.line(backfill.noun(source)))
 
     async def _finalize(self) -> None:
-        before = -1
+        noted = -1
         while True:
-            finalized = await self._tried("finality", partial(self.rpc.finalized, self.depth))
-            if finalized is not None and finalized > before:
+            finalized = await self._learn()
+            if finalized is not None:
                 work = partial(self.listener.finalize, finalized)
-                if await self._tried("finality", work) is not None:
+                done = await self._tried("finality", work)
+                await self._wrong("doubt", self.listener.doubt)
+                if done is not None and finalized > noted:
                     await self._note("finalized = :value", value=finalized)
-                    before = finalized
+                    noted = finalized
             await asyncio.sleep(self.poll_s)
+
+    async def _learn(self) -> int | None:
+        """What is finalized by now, known to the listener as well."""
+        finalized = await self._tried("finality", partial(self.rpc.finalized, self.depth))
+        if finalized is not None:
+            self.listener.final = max(self.listener.final, finalized)
+        return finalized
 
     async def _tried(self, what: str, work: Callable[[], Awaitable[T]]) -> T | None:
         """The result, or None after noting what went wrong and a pause that grows."""

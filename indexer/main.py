@@ -12,10 +12,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 import queues
-from chains.errors import RpcError
+from chains.errors import RpcError, WrongChain
 from chains.evm.rpc import Rpc as EvmRpc
 from db.session import engine
-from indexer import source
+from indexer import backfill, source
 from indexer.evm import EvmListener
 from indexer.inbox import Inbox, NotLeader
 from indexer.listener import Loop
@@ -27,6 +27,7 @@ from settings import Settings
 
 STANDBY_S = 1.0
 AGAIN_S = 1.0
+WRONG_AGAIN_S = 5.0
 
 
 async def run(settings: Settings) -> None:
@@ -64,7 +65,27 @@ async def lead(
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(sweep(inbox, settings))
             for one in planned:
-                tasks.create_task(listen(settings, inbox, one, rpcs[one.network.name]))
+                tasks.create_task(abide(settings, inbox, one, rpcs[one.network.name]))
+
+
+async def abide(settings: Settings, inbox: Inbox, planned: Planned, rpc: AnyRpc) -> None:
+    """Listen to a source; a node that turns out to be of another chain holds up no other source.
+
+    It was not there at the start, or it would have stopped us. The source says what is wrong, and
+    the node is asked again later: somebody may put the right one behind its URL.
+    """
+    said = ""
+    while True:
+        try:
+            await listen(settings, inbox, planned, rpc)
+        except WrongChain as error:
+            if str(error) != said:
+                said = str(error)
+                logger.error("{} is not followed: {}", planned.means.name, said)
+            rpc.node.forget()
+            async with inbox.transaction() as session:
+                await source.misled(session, planned, said)
+        await asyncio.sleep(WRONG_AGAIN_S)
 
 
 async def listen(settings: Settings, inbox: Inbox, planned: Planned, rpc: AnyRpc) -> None:
@@ -72,7 +93,9 @@ async def listen(settings: Settings, inbox: Inbox, planned: Planned, rpc: AnyRpc
     network = await _first_answer(inbox, planned, rpc)
     async with inbox.transaction() as session:
         followed = await source.register(session, planned, network)
-    start = planned.means.start
+        # Settings may ask for more history than was known before.
+        start = planned.means.start
+        await backfill.widen(session, followed, max(start, 0))
     listener: Listener
     if isinstance(rpc, EvmRpc):
         queue = "interpretation"
@@ -99,7 +122,7 @@ async def _first_answer(inbox: Inbox, planned: Planned, rpc: AnyRpc) -> str:
     """Which chain a node serves; a node that does not answer yet is asked again."""
     while True:
         try:
-            return await rpc.network()
+            return await source.identity(rpc, planned.network)
         except RpcError as error:
             logger.warning("{} does not answer: {}", planned.network.name, error)
             async with inbox.transaction() as session:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -49,6 +50,12 @@ class Listener(Protocol):
     """What the loop asks of a chain."""
 
     source: Followed
+    final: int  # the newest position that the node calls finalized, as the loop learns it
+
+    @property
+    def doubt(self) -> str | None:
+        """What cannot be decided, in words, although nothing fails."""
+        ...
 
     async def poll(self) -> Polled: ...
     async def backfill(self) -> list[int] | None: ...
@@ -109,12 +116,20 @@ async def check(made: AsyncEngine, planned: Sequence[Planned], rpcs: dict[str, A
     for network in {one.network.name: one.network for one in planned}.values():
         try:
             async with asyncio.timeout(ANSWER_S):
-                found = await rpcs[network.name].network()
+                found = await identity(rpcs[network.name], network)
         except (RpcError, TimeoutError) as error:
             logger.warning("{} does not answer yet: {}", network.name, error)
             continue
         for expected in (network.caip2, pinned.get(network.name)):
             evm_rpc.agree(expected or found, found, network.name)
+
+
+async def identity(rpc: AnyRpc, network: Network) -> str:
+    """The CAIP-2 id of the chain that a network's node serves. Raises `RpcError`, `WrongChain`."""
+    try:
+        return await rpc.network()
+    except WrongChain as error:
+        raise WrongChain(f"network {network.name}: {error}") from error
 
 
 async def _pinned(made: AsyncEngine) -> dict[str, str]:
@@ -135,7 +150,7 @@ CASINO = "INSERT INTO casinos (slug, name) VALUES (:slug, :slug) ON CONFLICT DO 
 SOURCE = """
 INSERT INTO sources (program, network, address, casino_id, start)
 SELECT :program, :network, :address, id, :start FROM casinos WHERE slug = :slug
-ON CONFLICT (network, address) DO UPDATE SET program = excluded.program RETURNING id
+ON CONFLICT (network, address) DO UPDATE SET program = excluded.program, error = NULL RETURNING id
 """
 
 
@@ -169,6 +184,17 @@ async def register(session: AsyncSession, planned: Planned, found: str) -> Follo
     return await followed(session, made.scalar_one(), asset=asset)
 
 
+async def misled(session: AsyncSession, planned: Planned, error: str) -> None:
+    """Say at a source that its node serves another chain, also at one not followed before.
+
+    Of that one the network's id must be known: nothing is pinned on the word of a wrong node.
+    """
+    if planned.network.caip2 is not None:
+        with contextlib.suppress(WrongChain):  # pinned as another chain: it was followed before
+            await register(session, planned, planned.network.caip2)
+    await unreachable(session, planned, error)
+
+
 UNREACHABLE = """
 UPDATE sources s SET error = :error FROM networks n
 WHERE n.network = s.network AND n.name = :name AND s.address = :address
@@ -176,6 +202,6 @@ WHERE n.network = s.network AND n.name = :name AND s.address = :address
 
 
 async def unreachable(session: AsyncSession, planned: Planned, error: str) -> None:
-    """Say at a source that was followed before that its node does not answer."""
+    """Say at a source that was followed before what is wrong with its node."""
     values = {"error": error[:500], "name": planned.network.name, "address": planned.means.address}
     await session.execute(text(UNREACHABLE), values)

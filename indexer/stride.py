@@ -36,7 +36,7 @@ class Stride:
         self._answers = 0
 
     def answered(self, asked: int, found: int) -> None:
-        """Shrink to where an answer holds `DENSE` logs; else grow slowly, below what was refused."""
+        """Shrink to where an answer holds `DENSE` logs; else grow slowly, below a refused size."""
         if found > DENSE:
             self.size = min(self.size, max(1, asked * DENSE // found))
             return

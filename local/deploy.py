@@ -1,4 +1,4 @@
-"""Our contracts on the local chains: deployed as anywhere, initialized, and their vaults filled."""
+"""Our contracts on the local chains: deployed as anywhere, their vaults filled, limits set."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import json
 
 from solders.keypair import Keypair
+from solders.pubkey import Pubkey
 
 from chains.evm import send as evm
 from chains.solana import send as solana
@@ -15,6 +16,11 @@ from contracts.solana import deploy
 
 REVEAL_WINDOW_S = 60
 PENALTY_BP = 1_000
+SMALLEST_WEI, SMALLEST_LAMPORTS = (
+    10**15,
+    10**6,
+)  # a thousandth of a coin: a seed is not spent on less
+LARGEST_SHARE_BP = 100  # of the free vault, for one bet: no single prize shuts out the others
 
 
 async def to_evm(owner: evm.Sender, keeper: str, *, vault: int) -> str:
@@ -22,22 +28,17 @@ async def to_evm(owner: evm.Sender, keeper: str, *, vault: int) -> str:
     abi = json.loads(build_evm.ABI.read_text())
     bytecode = build_evm.BYTECODE.read_text().strip()
     address = await owner.deploy(bytecode, abi, [keeper, REVEAL_WINDOW_S, PENALTY_BP])
-    await owner.confirm(
-        await owner.send(evm.Program(abi, address).call("fundVault", [], value=vault))
-    )
+    casino = evm.Program(abi, address)
+    funded = await owner.send(casino.call("fundVault", [], value=vault))
+    limited = await owner.send(casino.call("setLimits", [SMALLEST_WEI, LARGEST_SHARE_BP]))
+    await asyncio.gather(owner.confirm(funded), owner.confirm(limited))
     return address
 
 
 async def to_solana(owner: solana.Sender, keeper: Keypair, chain: str, *, vault: int) -> str:
     """The program's address, its vault holding `vault` lamports."""
-    program, elf = Keypair(), build_solana.PROGRAM.read_bytes()
-    first, *writes, last = deploy.deployment(owner.key.pubkey(), program, Keypair(), elf)
-    await owner.confirm(await owner.send(first[0], *first[1]))
-    sent = await asyncio.gather(*(owner.send(calls, *signers) for calls, signers in writes))
-    await asyncio.gather(*(owner.confirm(tx) for tx in sent))
-    slot = await owner.confirm(await owner.send(last[0], *last[1]))
-    await owner.after(slot + 1)  # a program runs from the slot after its deployment
-    casino = solana.Program(json.loads(build_solana.IDL.read_text()), str(program.pubkey()))
+    program = await loaded(owner, build_solana.PROGRAM.read_bytes())
+    casino = solana.Program(json.loads(build_solana.IDL.read_text()), str(program))
     opened = casino.call(
         "initialize",
         {
@@ -46,8 +47,22 @@ async def to_solana(owner: solana.Sender, keeper: Keypair, chain: str, *, vault:
             "penalty_bp": PENALTY_BP,
             "chain": chain,
         },
-        {"authority": owner.key.pubkey(), "program_data": deploy.program_data(program.pubkey())},
+        {"authority": owner.key.pubkey(), "program_data": deploy.program_data(program)},
     )
     funded = casino.call("fund_vault", {"amount": vault}, {"funder": owner.key.pubkey()})
-    await owner.confirm(await owner.send([opened, funded]))
-    return str(program.pubkey())
+    limits = {"smallest_stake": SMALLEST_LAMPORTS, "largest_share_bp": LARGEST_SHARE_BP}
+    limited = casino.call("set_limits", limits, {"owner": owner.key.pubkey()})
+    await owner.confirm(await owner.send([opened, funded, limited]))
+    return str(program)
+
+
+async def loaded(owner: solana.Sender, elf: bytes) -> Pubkey:
+    """The address of a new program of this code, ready to be called."""
+    program = Keypair()
+    first, *writes, last = deploy.deployment(owner.key.pubkey(), program, Keypair(), elf)
+    await owner.confirm(await owner.send(first[0], *first[1]))
+    sent = await asyncio.gather(*(owner.send(calls, *signers) for calls, signers in writes))
+    await asyncio.gather(*(owner.confirm(tx) for tx in sent))
+    slot = await owner.confirm(await owner.send(last[0], *last[1]))
+    await owner.after(slot + 1)  # a program runs from the slot after its deployment
+    return program.pubkey()

@@ -21,6 +21,7 @@ from chains.solana import send as solana
 from contracts import build_evm
 from contracts.solana import build as build_solana
 from local.anvil import MNEMONIC
+from local.deploy import SMALLEST_LAMPORTS, SMALLEST_WEI
 
 ETHER, SOL = 10**18, 10**9
 PLAYERS = 12
@@ -60,7 +61,7 @@ class EvmPlayers:
         self._senders = [evm.Sender(rpc_url, evm_key(2 + n)) for n in range(PLAYERS)]
 
     async def bet(self, turn: int) -> str:
-        stake = random.randrange(1, 20) * ETHER // 1_000
+        stake = random.randrange(1, 20) * SMALLEST_WEI
         args = [secrets.token_bytes(32), *choice()]
         call = self._program.call("placeBet", args, value=stake)
         return await self._senders[turn % PLAYERS].send({**call, "gas": GAS})
@@ -88,7 +89,7 @@ class SolanaPlayers:
     async def bet(self, turn: int) -> str:
         sender, (low, high) = self._senders[turn % PLAYERS], choice()
         args = {"client_seed": secrets.token_bytes(32), "low": low, "high": high}
-        args["stake"] = random.randrange(1, 20) * SOL // 1_000
+        args["stake"] = random.randrange(1, 20) * SMALLEST_LAMPORTS
         return await sender.send(
             [self._program.call("place_bet", args, {"player": sender.key.pubkey()})]
         )

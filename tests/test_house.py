@@ -135,6 +135,18 @@ def test_tests_are_sentences() -> None:
     assert short == []
 
 
+def test_every_statement_of_the_field_has_a_test_or_a_reason() -> None:
+    page = (ROOT / "docs/decisions/0003-statements.md").read_text()
+    known = {*(f"S{n}" for n in range(1, 47)), *(f"E{n}" for n in range(1, 37))}
+    known |= {f"Q{n}" for n in range(1, 11)}
+    said = re.findall(r"^\| ([SEQ]\d+) \| \S", page, re.MULTILINE)
+    assert sorted(said) == sorted(known)
+    tests = {
+        name for path in MODULES if path.parts[0] == "tests" for name in functions(TREES[path])
+    }
+    assert set(re.findall(r"`(test_\w+)`", page)) - tests == set()
+
+
 def test_the_licence_is_one_everywhere() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert project["license"] == "Apache-2.0"

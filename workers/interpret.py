@@ -17,7 +17,7 @@ from chains import manifest
 from chains.chain import Raw
 from db.session import driver, transaction
 
-LOCK = "SELECT source_id, state, fresh FROM pages WHERE id = %s FOR UPDATE"
+LOCK = "SELECT source_id, state, fresh, final FROM pages WHERE id = %s FOR UPDATE"
 RAWS = """
 SELECT position, tx, index, kind, body, block_hash, tx_index, time FROM raw_events
 WHERE page_id = %s ORDER BY position, tx_index NULLS LAST, index
@@ -30,10 +30,10 @@ WHERE id = %s
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A manifest with its decoder, made once per address."""
+    """A manifest with its decoders, made once per address."""
 
     means: manifest.Manifest
-    decoder: manifest.Decoder
+    decoders: manifest.Decoders
     asset_slip44: int
 
 
@@ -53,7 +53,7 @@ async def interpret_in(session: AsyncSession, page_id: int) -> int | None:
     if page is None:
         logger.warning("there is no such page")
         return None
-    source_id, state, fresh = page
+    source_id, state, fresh, final = page
     if state != "stored":
         logger.debug("the page is {}, nothing to interpret", state)
         return None
@@ -62,9 +62,9 @@ async def interpret_in(session: AsyncSession, page_id: int) -> int | None:
     program = load(source.program, source.address, folder)
     source = with_asset(source, program)
     facts, letters = dead_letters.read(
-        program.decoder, program.means, await raw_events(connection, page_id)
+        program.decoders, program.means, await raw_events(connection, page_id)
     )
-    applied = await pages.apply(session, source, facts, fresh=fresh)
+    applied = await pages.apply(session, source, facts, fresh=fresh, final=final)
     await dead_letters.keep(connection, source, letters)
     await connection.execute(DONE, (page_id,))
     if letters:
@@ -79,7 +79,7 @@ async def interpret_in(session: AsyncSession, page_id: int) -> int | None:
 def load(name: str, address: str, folder: Path | None) -> Program:
     """The program of a source, at the address it is followed at."""
     means = manifest.load(name, [folder] if folder else []).located(address=address)
-    return Program(means, means.decoder(), means.asset_slip44)
+    return Program(means, means.decoders(), means.asset_slip44)
 
 
 def with_asset(source: Followed, program: Program) -> Followed:

@@ -7,6 +7,7 @@ from collections import OrderedDict
 
 from Crypto.Cipher import AES
 
+from chains.errors import ChainError
 from games.fairness import bets, merkle
 from workers.houses import Batch, House
 from workers.leader import Connection
@@ -21,9 +22,22 @@ VALUES (%s, %s, %s, %s, %s, %s)
 SEEDS = (
     "COPY seeds (network, program, index, sealed, commit, batch_first) FROM STDIN (FORMAT BINARY)"
 )
+NEWEST = """
+SELECT index, sealed FROM seeds WHERE network = %s AND program = %s ORDER BY index DESC LIMIT 1
+"""
 COMMITS = """
 SELECT commit FROM seeds WHERE network = %s AND program = %s AND batch_first = %s ORDER BY index
 """
+
+
+class WrongKey(ChainError):
+    """The key of the settings does not open the seeds that are committed."""
+
+    def __init__(self, house: House) -> None:
+        super().__init__(
+            f"FAIRHOUSE_SEED_KEY does not open the seeds of {house.address} on {house.network}:"
+            " they were sealed under another key, and their bets wait for it"
+        )
 
 
 class Sealer:
@@ -70,6 +84,18 @@ async def draw(
                 sealed = sealer.seal(house, index, seed)
                 await copy.write_row((*key[:2], index, sealed, commit, first))
     return batch
+
+
+async def tried(connection: Connection, sealer: Sealer, house: House) -> None:
+    """Raises `WrongKey` when the seeds drawn before do not open: more must not be drawn."""
+    asked = await connection.execute(NEWEST, (house.network, house.address))
+    row = await asked.fetchone()
+    if row is None:
+        return
+    try:
+        sealer.open(house, row[0], bytes(row[1]))
+    except ValueError as error:
+        raise WrongKey(house) from error
 
 
 class Proofs:

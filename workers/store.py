@@ -18,12 +18,12 @@ from casino.sources import Followed, followed
 from chains.chain import Raw
 from chains.errors import RetryLater, RpcError, Undecodable
 from chains.solana.decode import candidates
-from chains.solana.rpc import Rpc
+from chains.solana.rpc import CONFIRMED, FINAL, Rpc
 from db.session import driver, transaction
 from workers.interpret import load
 
 PAGE = """
-SELECT p.source_id, p.state, p.signatures, n.name, p.lower, p.upper
+SELECT p.source_id, p.state, p.signatures, n.name, p.lower, p.upper, p.final
 FROM pages p JOIN sources s ON s.id = p.source_id JOIN networks n ON n.network = s.network
 WHERE p.id = %s
 """
@@ -33,8 +33,8 @@ sent_at = clock_timestamp() WHERE id = %s AND state = 'found' RETURNING id
 """
 # What a node lists and does not give waits on a page of its own, and holds up nothing else.
 LEFT = """
-INSERT INTO pages (source_id, lower, upper, fresh, signatures, attempts, error)
-SELECT source_id, lower, upper, fresh, %s::jsonb, attempts + 1, %s FROM pages WHERE id = %s
+INSERT INTO pages (source_id, lower, upper, fresh, final, signatures, attempts, error)
+SELECT source_id, lower, upper, fresh, final, %s::jsonb, attempts + 1, %s FROM pages WHERE id = %s
 RETURNING id
 """
 PAUSES_S = (0.0, 0.05, 0.2, 0.5)  # a signature is often listed a moment before its transaction
@@ -52,7 +52,8 @@ async def store(page_id: int) -> None:
                 return
             source = await followed(session, row[0])
         listed: list[Listed] = [(signature, stamp) for signature, stamp in row[2]]
-        answers, reason = await fetch(_rpc(row[3], source.network), [one for one, _ in listed])
+        rpc, names = _rpc(row[3], source.network), [one for one, _ in listed]
+        answers, reason = await fetch(rpc, names, commitment=FINAL if row[6] else CONFIRMED)
         left = [one for one in listed if one[0] not in answers]
         if left and not answers:
             raise RetryLater(reason)
@@ -71,7 +72,9 @@ async def store(page_id: int) -> None:
             queues.send("chain", waiting[0], delay_ms=settings.load().backoff_ms)
 
 
-async def fetch(rpc: Rpc, signatures: Sequence[str]) -> tuple[dict[str, dict[str, Any]], str]:
+async def fetch(
+    rpc: Rpc, signatures: Sequence[str], *, commitment: str = CONFIRMED
+) -> tuple[dict[str, dict[str, Any]], str]:
     """The transactions that the node gives, and why others are not among them.
 
     Raises `RpcError` when the node does not answer.
@@ -83,7 +86,7 @@ async def fetch(rpc: Rpc, signatures: Sequence[str]) -> tuple[dict[str, dict[str
         if not wanted:
             break
         await asyncio.sleep(pause_s)
-        asked = await asyncio.gather(*(_asked(rpc, one) for one in wanted))
+        asked = await asyncio.gather(*(_asked(rpc, one, commitment) for one in wanted))
         for signature, answer in zip(wanted, asked, strict=True):
             if isinstance(answer, RpcError) and answer.retryable:
                 raise answer
@@ -96,9 +99,9 @@ async def fetch(rpc: Rpc, signatures: Sequence[str]) -> tuple[dict[str, dict[str
     return answers, reason or f"the node lists {absent[:1]} and does not have it yet"
 
 
-async def _asked(rpc: Rpc, signature: str) -> dict[str, Any] | RpcError | None:
+async def _asked(rpc: Rpc, signature: str, commitment: str) -> dict[str, Any] | RpcError | None:
     try:
-        return await rpc.transaction(signature)
+        return await rpc.transaction(signature, commitment=commitment)
     except RpcError as error:
         return error
 

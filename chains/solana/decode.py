@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import binascii
 import struct
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -21,12 +22,12 @@ from chains.solana.message import Instruction, read_message
 EVENT_TAG = bytes.fromhex("e445a52e51cb9a1d")
 """What `emit_cpi!` puts before the event: sha256("anchor:event")[:8], reversed."""
 KINDS = ("data", "cpi", "instruction")
-# Places in a tx that several followed programs share without meeting: a line of the log by its
-# number, and what a cut log lost by whose it is.
-DATA_INDEX = 1 << 30
-LOST_INDEX = 1 << 31
-"""Data lines are numbered from here, above every instruction."""
+# Places in a tx that several followed programs share without meeting: an instruction by where it
+# ran, a line of the log by its number, and what a cut log lost by whose it is.
 OUTER = 1 << 16
+DATA_INDEX = 1 << 30
+"""Data lines are numbered from here, above every instruction."""
+LOST_INDEX = 1 << 31
 
 Table = list[tuple[int, dict[bytes, tuple[str, Callable[..., dict[str, object]]]]]]
 body_reader = msgspec.msgpack.Decoder(tuple[list[str], bytes])
@@ -173,48 +174,57 @@ def _found(answer: Mapping[str, Any], meta: Mapping[str, Any], address: str) -> 
     seconds = answer.get("blockTime")
     time = None if seconds is None else datetime.fromtimestamp(seconds, UTC)
     groups = {g["index"]: g["instructions"] for g in meta.get("innerInstructions") or ()}
-    entries = 0
-    spoke = False
+    frames: list[int] = []
+    spoke: set[int] = set()
+    called: Counter[bytes] = Counter()
     for outer, instruction in enumerate(message.instructions):
-        inner = [message.instruction(raw) for raw in groups.get(outer, ())]
-        for place_, one in enumerate((instruction, *inner)):
+        run = (instruction, *(message.instruction(raw) for raw in groups.get(outer, ())))
+        for place_, one in enumerate(run):
             if one.program != address:
                 continue
-            entries += 1
             data = from_base58(one.data) if isinstance(one.data, str) else one.data
             index = outer * OUTER + place_
-            if data.startswith(EVENT_TAG) and emitted(instruction, inner, place_, address):
-                spoke = True
+            frames.append(index)
+            caller = emitter(run, place_, address) if data.startswith(EVENT_TAG) else None
+            if caller is not None:
+                spoke |= {index, outer * OUTER + caller}
                 body, kind = data[len(EVENT_TAG) :], "cpi"
+                called[body] += 1
             else:
                 body, kind = msgspec.msgpack.encode((list(one.accounts), data)), "instruction"
             yield Raw(position, tx, index, kind, body, None, tx_index, time)
-    if not entries:
+    if not frames:
         return
     lines = meta.get("logMessages")
     spoken = spoken_by(address, lines or ())
+    only_logged = False
     for number, line in spoken.data:
+        if called[line]:
+            # Said in the log and by self-call: one event, at the place that no cut log takes away.
+            called[line] -= 1
+            continue
+        only_logged = True
         yield Raw(position, tx, DATA_INDEX + number, "data", line or b"\0", None, tx_index, time)
-    missing = lines is None or (spoken.broken is not None and spoken.closed < entries)
-    if missing and not spoke:
+    # Whoever called itself is taken to do so for every event, unless the log shows otherwise.
+    cut = lines is None or spoken.broken is not None
+    unseen = (index for at, index in enumerate(frames) if at not in spoken.closed)
+    if cut and any(only_logged or index not in spoke for index in unseen):
         # An empty body is never decodable: it stands in the dead letters for what was cut off.
         index = LOST_INDEX + int.from_bytes(from_base58(address)[:4], "big")
         yield Raw(position, tx, index, "data", b"", None, tx_index, time)
 
 
-def emitted(outer: Instruction, inner: list[Instruction], place_: int, address: str) -> bool:
-    """Whether the program called itself here, signed as its event authority."""
-    if not place_:
-        return False
-    event = inner[place_ - 1]
-    if tuple(event.accounts) != (event_authority(address),):
-        return False
-    if event.height is None:
-        # Old nodes give no heights: the caller must then at least be among those that ran.
-        return any(one.program == address for one in (outer, *inner[: place_ - 1]))
-    if event.height == 2:
-        return outer.program == address
-    for one in reversed(inner[: place_ - 1]):
-        if one.height is not None and one.height < event.height:
-            return one.height == event.height - 1 and one.program == address
-    return False
+def emitter(run: Sequence[Instruction], place_: int, address: str) -> int | None:
+    """Where the program stands that called itself here, signed as its event authority."""
+    height = run[place_].height
+    if tuple(run[place_].accounts) != (event_authority(address),):
+        return None
+    for at in range(place_ - 1, -1, -1):
+        before = run[at].height if at else 1
+        if height is None:
+            # Old nodes give no heights: the caller must then at least be among those that ran.
+            if run[at].program == address:
+                return at
+        elif before is not None and before < height:
+            return at if before == height - 1 and run[at].program == address else None
+    return None

@@ -26,12 +26,12 @@ END = re.compile(rf"Program {ID} (?:success|failed(?:: .*)?)", re.DOTALL)
 class Spoken:
     """What one program wrote with sol_log_data, by line number, and whether the record is whole.
 
-    `closed` counts its frames that were seen to end; `broken` says why the lines after some
-    point are missing or cannot be attributed.
+    `closed` holds those of its frames that were seen to end, numbered as they began; `broken`
+    says why the lines after some point are missing or cannot be attributed.
     """
 
     data: tuple[tuple[int, bytes], ...]
-    closed: int
+    closed: frozenset[int]
     broken: str | None
 
 
@@ -39,24 +39,30 @@ def spoken_by(program: str, lines: Sequence[str]) -> Spoken:
     """The data lines written while `program` was the running one."""
     stack: list[str] = []
     data: list[tuple[int, bytes]] = []
-    closed = 0
+    begun, running, closed = 0, list[int](), set[int]()
+
+    def so_far(broken: str | None) -> Spoken:
+        return Spoken(tuple(data), frozenset(closed), broken)
+
     for number, line in enumerate(lines):
         if line.startswith(WRITTEN):
             if stack and stack[-1] == program and line.startswith(DATA):
                 data.append((number, payload(line[len(DATA) :])))
         elif line == TRUNCATED:
-            return Spoken(tuple(data), closed, "the node cut the log")
+            return so_far("the node cut the log")
         elif match := INVOKE.fullmatch(line):
             stack.append(match[1])
             if len(stack) != int(match[2]):
-                return Spoken(tuple(data), closed, "the log's frames do not nest")
+                return so_far("the log's frames do not nest")
+            if match[1] == program:
+                running.append(begun)
+                begun += 1
         elif match := END.fullmatch(line):
             if not stack or stack.pop() != match[1]:
-                return Spoken(tuple(data), closed, "the log's frames do not nest")
-            closed += match[1] == program
-    if stack:
-        return Spoken(tuple(data), closed, "the log ends inside a frame")
-    return Spoken(tuple(data), closed, None)
+                return so_far("the log's frames do not nest")
+            if match[1] == program:
+                closed.add(running.pop())
+    return so_far("the log ends inside a frame" if stack else None)
 
 
 def payload(text: str) -> bytes:

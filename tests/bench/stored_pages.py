@@ -71,15 +71,22 @@ async def house(slug: str, address: str = "0x" + "ab" * 20) -> int:
     return int(row[0])
 
 
-async def store(source_id: int, raws: list[Raw], *, fresh: bool, state: str = "stored") -> int:
+async def store(
+    source_id: int,
+    raws: list[Raw],
+    *,
+    fresh: bool,
+    state: str = "stored",
+    final: bool = False,
+) -> int:
     """A stored page of these raw events; its id."""
     async with transaction() as session:
         connection = await driver(session)
         edges = [one.position for one in raws] or [0]
         cursor = await connection.execute(
-            "INSERT INTO pages (source_id, lower, upper, fresh, state) VALUES (%s, %s, %s, %s, %s)"
-            " RETURNING id",
-            (source_id, min(edges), max(edges), fresh, state),
+            "INSERT INTO pages (source_id, lower, upper, fresh, state, final)"
+            " VALUES (%s, %s, %s, %s, %s, %s) RETURNING id",
+            (source_id, min(edges), max(edges), fresh, state, final),
         )
         row = await cursor.fetchone()
         assert row is not None

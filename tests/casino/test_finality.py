@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from casino import finality, pages, stats
 from casino.sources import Followed
@@ -40,7 +43,10 @@ async def test_facts_up_to_a_position_are_promoted(opened: Any, says: Any, books
     source = await opened()
     await apply(source, says.placed(1, position=5), says.settled(1, position=9))
     async with transaction() as session:
-        assert await finality.pending(session, source, upto=100) == ["p1", "s1"]
+        found = await finality.pending(session, source, upto=100)
+        assert found == [finality.Pending(9, "s1"), finality.Pending(5, "p1")]
+        assert await finality.pending(session, source, upto=8) == found[1:]
+        assert await finality.pending(session, source, upto=100, below=found[0]) == found[1:]
     assert await promote(source, upto=8) == 1
     assert (await books(source))["bets"][0][20:22] == ("finalized", "confirmed")
     assert await promote(source, txs=["s1"]) == 1
@@ -131,6 +137,157 @@ async def test_other_facts_are_retracted_and_land_again(opened: Any, says: Any) 
     assert await state() == [(5, "retracted")]
     await apply(source, says.other("deposited", tx, 4, player="ada", amount=1))
     assert await state() == [(4, "confirmed")]
+
+
+async def apply_final(source: Followed, *facts: Fact) -> None:
+    async with transaction() as session:
+        await pages.apply(session, source, facts, fresh=False, final=True)
+
+
+async def test_facts_of_a_final_page_are_born_finalized(opened: Any, says: Any, books: Any) -> None:
+    source = await opened()
+    tx = 10_000 + source.id
+    moved = says.other("deposited", tx, 5, player="ada", amount=1)
+    await apply_final(source, says.placed(1, position=5), moved)
+    await apply(source, says.placed(2, position=8))
+    await apply_final(source, says.settled(1, position=9), says.settled(2, position=9))
+    book = await books(source)
+    assert [row[20:22] for row in book["bets"]] == [
+        ("finalized", "finalized"),
+        ("confirmed", "finalized"),
+    ]
+    assert [row[-1] for row in book["others"]] == ["finalized"]
+    async with transaction() as session:
+        found = await finality.pending(session, source, upto=100)
+    assert found == [finality.Pending(8, "p2")]
+    # Only what is not final can be taken back.
+    assert await retract(source, above=0) == 1
+    assert [row[11] for row in (await books(source))["bets"]] == ["settled", "settled"]
+
+
+async def test_what_was_retracted_may_come_back_final(opened: Any, says: Any, books: Any) -> None:
+    source = await opened()
+    await apply(source, says.placed(1, position=5), says.settled(1, position=6))
+    await retract(source, above=0)
+    await apply_final(source, says.placed(1, position=7), says.settled(1, position=8))
+    assert (await books(source))["bets"][0][20:22] == ("finalized", "finalized")
+
+
+async def test_promotion_takes_the_newest_first_and_only_so_many(opened: Any, says: Any) -> None:
+    source = await opened()
+    tx = 20_000 + source.id
+    facts = [says.other("deposited", tx + n, 5 + n, player="ada", amount=1) for n in range(3)]
+    await apply(source, *(says.placed(n, position=n) for n in range(5, 8)), *facts)
+    assert await promote(source, upto=7, limit=2) == 4
+    async with transaction() as session:
+        left = await finality.pending(session, source, upto=100)
+    assert {one.position for one in left} == {5}
+    assert await promote(source, upto=7, limit=2) == 2
+
+
+async def test_a_page_of_pending_txs_is_full_however_many_facts_a_tx_has(
+    opened: Any, says: Any
+) -> None:
+    source = await opened()
+    many = [replace(says.placed(n, position=9), tx="many") for n in range(100, 150)]
+    await apply(source, says.placed(1, position=5), says.placed(2, position=6), *many)
+    async with transaction() as session:
+        found = await finality.pending(session, source, upto=100, limit=2)
+        assert [one.tx for one in found] == ["many", "p2"]
+        found = await finality.pending(session, source, upto=100, below=found[-1], limit=2)
+        assert [one.tx for one in found] == ["p1"]
+
+
+HISTORY = 120_000
+# Facts of a long life: bets and the reveals of their seeds, the older half of them only confirmed.
+FILL_BETS = """
+INSERT INTO bets (casino_id, source_id, network, bet, asset, game, stake, status, placed_tx,
+    placed_index, placed_position, settled_tx, settled_index, settled_position, finality,
+    settled_finality)
+SELECT %(casino)s, %(source)s, %(network)s, 'h' || n, 'a', 'range', 1, 'settled',
+    'hp' || n || %(source)s, 0, n, 'hs' || n || %(source)s, 0, n + 1, f.is, f.is
+FROM generate_series(1, %(history)s) AS n CROSS JOIN LATERAL (
+    SELECT CASE WHEN n * 2 <= %(history)s THEN 'confirmed' ELSE 'finalized' END AS is) AS f
+"""
+FILL_REVEALS = """
+INSERT INTO seed_reveals (casino_id, source_id, network, position, tx, index, finality, seed_index,
+    seed)
+SELECT casino_id, source_id, network, settled_position, settled_tx, 1, finality, 1, 's' FROM bets
+WHERE source_id = %(source)s
+"""
+FILL_RAWS = """
+INSERT INTO raw_events (network, position, tx, index, source_id, page_id, kind, body)
+SELECT network, placed_position, placed_tx, 0, source_id, 0, 'log', '' FROM bets
+WHERE source_id = %(source)s
+"""
+READ = """
+SELECT coalesce(sum(seq_tup_read + coalesce(idx_tup_fetch, 0)), 0)::int
+FROM pg_stat_xact_user_tables
+"""
+
+
+@pytest.fixture
+async def old(opened: Any) -> Followed:
+    """A source with a long history."""
+    source: Followed = await opened()
+    keys = {
+        "casino": source.casino_id,
+        "source": source.id,
+        "network": source.network,
+        "history": HISTORY,
+    }
+    async with transaction() as session:
+        connection = await driver(session)
+        for statement in (FILL_BETS, FILL_REVEALS, FILL_RAWS):
+            await connection.execute(statement.encode(), keys)
+        await connection.execute("ANALYZE bets, seed_reveals, raw_events")
+    return source
+
+
+async def rows_read(work: Callable[[AsyncSession], Awaitable[Any]]) -> int:
+    """How many rows PostgreSQL fetched for this, from whatever table."""
+
+    async def read(session: AsyncSession) -> int:
+        row = await (await (await driver(session)).execute(READ)).fetchone()
+        assert row is not None
+        return int(row[0])
+
+    async with transaction() as session:
+        before = await read(session)
+        await work(session)
+        return await read(session) - before
+
+
+async def test_no_look_reads_more_for_a_long_history_or_a_long_backlog(
+    old: Followed, says: Any
+) -> None:
+    new = [says.placed(n, position=HISTORY + n) for n in range(8)]
+    await apply(old, *new, says.settled(0, position=HISTORY + 9))
+    found: list[finality.Pending] = []
+
+    async def look(session: AsyncSession) -> None:
+        below = found[-1] if found else None
+        found[:] = await finality.pending(session, old, upto=10**9, below=below)
+        assert len(found) == 256
+
+    async def by_tx(session: AsyncSession) -> None:
+        assert await finality.promote(session, old, txs=[one.tx for one in found]) > 256
+
+    async def fell(session: AsyncSession) -> None:
+        assert await finality.retract(session, old, txs=["p6"]) == 1
+
+    async def rewound(session: AsyncSession) -> None:
+        assert await finality.retract(session, old, above=HISTORY + 3) == 4
+
+    async def by_position(session: AsyncSession) -> None:
+        assert await finality.promote(session, old, upto=10**9, limit=256) > 512
+
+    assert await rows_read(fell) < 50
+    assert await rows_read(rewound) < 100
+    for _ in range(3):
+        assert await rows_read(look) < 1_600
+        assert await rows_read(by_tx) < 1_600
+    assert await rows_read(by_position) < 4_000
 
 
 async def test_a_reach_is_a_position_or_txs() -> None:

@@ -205,7 +205,9 @@ async def test_without_a_finalized_tag_depth_decides_and_a_busy_node_does_not() 
             raise Oops(-32000, "invalid block tag: finalized")
 
         node.methods["eth_getBlockByNumber"] = unknown
-        assert await rpc.finalized(2) == 7
+        fresh = Rpc([node.url], rate=1000)
+        assert await fresh.finalized(2) == 7
+        await fresh.close()
 
         def busy(number: str, _: bool) -> None:
             raise Oops(-32005, "rate limit exceeded")
@@ -215,6 +217,90 @@ async def test_without_a_finalized_tag_depth_decides_and_a_busy_node_does_not() 
             await rpc.finalized(2)
         await rpc.close()
     assert finality.height(1, 64) == 0
+
+
+@pytest.mark.parametrize(
+    ("final", "age", "expected"),
+    [(3, 0, 84.0), (3, 80, 84.0), (3, 100, None), (10, 500, 0.0)],
+)
+async def test_finality_lags_by_time_unless_the_chain_stands_still(
+    final: int, age: int, expected: float | None
+) -> None:
+    """Twelve seconds a block; the head is `age` seconds old."""
+    chain = EvmChain(ADDRESS)
+    for _ in range(10):
+        chain.add()
+    now = int(time.time())
+    for block in chain.blocks:
+        block["timestamp"] = hex(now - age - 12 * (chain.head - int(block["number"], 16)))
+    chain.final = final
+    node = chain.node()
+    ask = node.methods["eth_getBlockByNumber"]
+    node.methods["eth_getBlockByNumber"] = lambda number, full: ask(
+        hex(chain.head) if number == "latest" else number, full
+    )
+    async with serving(node):
+        rpc = Rpc([node.url], rate=1000)
+        assert await rpc.lag(0) == expected
+        await rpc.close()
+
+
+async def test_a_final_block_once_named_and_then_not_is_waited_for() -> None:
+    """E25: a pool's other node may not know the tag, and depth would say more than was said."""
+    chain = EvmChain(ADDRESS)
+    for _ in range(9):
+        chain.add()
+    chain.final = 3
+    async with serving(chain.node()) as node:
+        rpc = Rpc([node.url], rate=1000)
+        assert await rpc.finalized(2) == 3
+
+        def unknown(number: str, _: bool) -> None:
+            raise Oops(-32000, "invalid block tag: finalized")
+
+        for answer in (lambda *_: None, unknown):
+            node.methods["eth_getBlockByNumber"] = answer
+            with pytest.raises(RpcError, match="no final block"):
+                await rpc.finalized(2)
+        await rpc.close()
+
+
+@pytest.mark.parametrize("code", [-32005, -32029, -32097, -32004, -32014, -32016, -32603])
+async def test_errors_that_pass_with_time_are_asked_elsewhere(code: int) -> None:
+    """S14, S46, E30: of these codes none says that there is nothing."""
+
+    def busy() -> None:
+        raise Oops(code, "?")
+
+    chain = EvmChain(ADDRESS)
+    chain.add()
+    async with (
+        serving(FakeNode({"eth_blockNumber": busy})) as first,
+        serving(chain.node()) as second,
+    ):
+        rpc = Rpc([first.url, second.url], rate=1000)
+        assert await rpc.head() == 1
+        assert await rpc.head() == 1
+        assert first.requests == 1  # it rests after a failure
+        await rpc.close()
+
+
+async def test_a_node_that_dropped_old_blocks_is_not_believed_about_them() -> None:
+    """E10: it answers with nothing, and nothing would be a hole."""
+    pruned, whole = EvmChain(ADDRESS), EvmChain(ADDRESS)
+    for chain in (pruned, whole):
+        for _ in range(9):
+            chain.add(1)
+    pruned.oldest = 6
+    async with serving(pruned.node()) as short, serving(whole.node()) as long:
+        rpc = Rpc([short.url, long.url], rate=1000)
+        assert len(await rpc.logs(ADDRESS, 2, 5, old=True)) == 4
+        await rpc.close()
+        rpc = Rpc([short.url], rate=1000)
+        assert len(await rpc.logs(ADDRESS, 6, 9, old=True)) == 4
+        with pytest.raises(RpcError, match="does not have block 2"):
+            await rpc.logs(ADDRESS, 2, 5, old=True)
+        await rpc.close()
 
 
 async def test_the_budget_holds_calls_back() -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from casino import dead_letters
 from chains import networks
 from chains.chain import Fact, Raw, Undecodable
 from chains.errors import BadManifest
@@ -299,3 +302,109 @@ def test_the_vault_of_the_seed_system_is_read_as_bets() -> None:
         vault.facts("EvThresholdUpdated", {"new_ev_threshold": 1.0}, raw())[0].kind
         == "system_event"
     )
+
+
+NEWER = json.loads(json.dumps(ABI).replace('"who"', '"player"'))
+UPGRADED = TOML.replace(
+    'interface = "abi.json"\n',
+    "",
+).replace('"who"', '"player"')
+VERSIONS = """
+[[interface]]
+file = "abi.json"
+[interface.events.Bet]
+fact = "bet_placed"
+bet = "id"
+player = "who"
+game = { const = "old dice" }
+stake = "deal.stake"
+
+[[interface]]
+file = "newer.json"
+from = 100
+"""
+
+
+def upgraded(folder: Path, versions: str = VERSIONS) -> Manifest:
+    (folder / "newer.json").write_text(json.dumps(NEWER))
+    return manifest(folder, UPGRADED + versions)
+
+
+def test_an_upgraded_program_is_read_as_it_was_at_the_time(tmp_path: Path) -> None:
+    mine = upgraded(tmp_path)
+    assert mine.interface.name == "newer.json"
+    assert mine.interface_json() == NEWER
+    decoders = mine.decoders()
+    fields = [decoders.at(at).fields()["Bet"] for at in (0, 99, 100, 10**9)]
+    assert [names[1] for names in fields] == ["who", "who", "player", "player"]
+    newer = {**ARGS, "player": "0x" + "22" * 20}
+    del newer["who"]
+    for at, args, game in ((99, ARGS, "old dice"), (100, newer, "dice")):
+        (fact,) = mine.facts("Bet", args, msgspec.structs.replace(raw(), position=at))
+        assert (fact.kind, fact.fields["game"]) == ("bet_placed", game)
+        assert fact.fields["player"] == args.get("who", args.get("player"))
+        with pytest.raises(Undecodable, match="lacks a mapped field"):
+            mine.facts("Bet", args, msgspec.structs.replace(raw(), position=199 - at))
+
+
+def test_the_same_bytes_are_read_by_the_layout_of_their_slot(tmp_path: Path) -> None:
+    old = json.loads((PROJECT / "contracts/idl/casino.json").read_text())
+    new = json.loads(json.dumps(old))
+    fields = next(one for one in new["types"] if one["name"] == "PauseSet")["type"]["fields"]
+    fields.append({"name": "until", "type": "u64"})
+    (tmp_path / "old.json").write_text(json.dumps(old))
+    (tmp_path / "new.json").write_text(json.dumps(new))
+    toml = (FOLDER / "casino_solana.toml").read_text()
+    versions = '[[interface]]\nfile = "old.json"\n[[interface]]\nfile = "new.json"\nfrom = 500\n'
+    toml = toml.replace('interface = "contracts/idl/casino.json"\n', "") + versions
+    (tmp_path / "both.toml").write_text(toml)
+    both = load("both", [tmp_path]).located(address=ADDRESS["solana"])
+    both.validate()
+    body = hashlib.sha256(b"event:PauseSet").digest()[:8] + b"\1"
+    longer = body + (7).to_bytes(8, "little")
+    found = [Raw(slot, "t", 0, "data", body) for slot in (0, 499)]
+    found += [Raw(slot, "t", 0, "data", longer) for slot in (500, 9_999)]
+    facts, letters = dead_letters.read(both.decoders(), both, found)
+    assert not letters
+    assert [fact.fields["args"] for fact in facts] == [
+        {"paused": True},
+        {"paused": True},
+        {"paused": True, "until": 7},
+        {"paused": True, "until": 7},
+    ]
+    # In the other's slots, each is a dead letter and no guess.
+    swapped = [Raw(499, "t", 0, "data", longer), Raw(500, "t", 0, "data", body)]
+    facts, letters = dead_letters.read(both.decoders(), both, swapped)
+    assert (facts, len(letters)) == ([], 2)
+
+
+def test_an_event_that_only_one_version_has_may_be_mapped(tmp_path: Path) -> None:
+    added = [*NEWER, {"type": "event", "name": "Gone", "inputs": []}]
+    (tmp_path / "newer.json").write_text(json.dumps(added))
+    mine = manifest(tmp_path, UPGRADED + VERSIONS + '\n[events.Gone]\nfact = "ignored"\n')
+    assert "Gone" not in mine.decoders().at(0).fields()
+    (fact,) = mine.facts("Gone", {}, raw())
+    assert fact.kind == "system_event"
+    assert mine.facts("Gone", {}, msgspec.structs.replace(raw(), position=100)) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        ("from = 100", "from = 0", "interface.from must grow from one version to the next"),
+        ("from = 100", "form = 100", "unknown setting interface.form; did you mean 'from'?"),
+        ("from = 100", 'from = "100"', "interface.from must be of type int"),
+        ('file = "newer.json"', "", "interface.file is missing"),
+        ('"newer.json"', '"nowhere.json"', "nowhere.json"),
+        ("[interface.events.Bet]", "[interface.events.Bat]", "abi.json: unknown event 'Bat'"),
+        ('player = "who"', 'player = "player"', "event Bet: the event has no field 'player'"),
+        (VERSIONS, "", "interface is missing"),
+        (VERSIONS, "[interface]\nfile = 'abi.json'", "must be a file, or tables of file and from"),
+    ],
+)
+def test_wrong_versions_are_named(tmp_path: Path, old: str, new: str, complaint: str) -> None:
+    assert old in VERSIONS
+    with pytest.raises(BadManifest) as refused:
+        upgraded(tmp_path, VERSIONS.replace(old, new, 1))
+    assert complaint in str(refused.value)
+    assert "mine.toml" in str(refused.value)

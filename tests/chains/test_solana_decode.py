@@ -303,6 +303,78 @@ def test_a_cut_log_is_no_loss_for_a_program_that_calls_itself() -> None:  # S32
     assert events(answer) == [(1, "cpi", 6)]
 
 
+def said_twice(*amounts: int, **also: Any) -> dict[str, Any]:
+    """A bet whose every event is logged and self-called, as Anchor's emit_cpi! and ours do."""
+    said = [(line(tip(n)), *frame(US, depth=2)) for n in amounts]
+    calls = [call(US, EVENT_TAG + tip(n), AUTHORITY, height=2) for n in amounts]
+    logs = frame(US, *(one for lines in said for one in lines))
+    return tx(call(US, BET, PLAYER), inner={0: calls}, logs=logs, **also)
+
+
+def test_an_event_said_in_both_ways_is_one_at_the_place_of_its_call() -> None:
+    assert events(said_twice(6)) == [(1, "cpi", 6)]
+    assert events(said_twice(6, 6, 7)) == [(1, "cpi", 6), (2, "cpi", 6), (3, "cpi", 7)]
+
+
+def test_wherever_its_log_is_cut_an_event_said_in_both_ways_is_the_same_one() -> None:
+    whole = said_twice(6, 7)
+    logs = whole["meta"]["logMessages"]
+    for at in range(len(logs)):
+        cut = said_twice(6, 7)
+        cut["meta"]["logMessages"] = [*logs[:at], "Log truncated"]
+        assert candidates(cut, US) == candidates(whole, US)
+    assert candidates(said_twice(6, 7, logMessages=None), US) == candidates(whole, US)
+
+
+def test_an_event_logged_more_often_than_called_is_kept_for_the_rest() -> None:
+    answer = said_twice(6)
+    answer["meta"]["logMessages"][2:2] = [line(tip(6)), line(tip(8))]
+    places = [(1, "cpi", 6), (DATA_INDEX + 2, "data", 6), (DATA_INDEX + 3, "data", 8)]
+    assert events(answer) == places
+
+
+def test_a_call_that_another_program_forged_swallows_no_logged_event() -> None:
+    forged = call(US, EVENT_TAG + tip(1), AUTHORITY, height=2)
+    logs = frame(US, line(tip(1))) + frame(THEM, *frame(US, depth=2))
+    answer = tx(call(US, BET, PLAYER), call(THEM, b""), inner={1: [forged]}, logs=logs)
+    assert events(answer) == [(DATA_INDEX + 1, "data", 1)]
+
+
+def lost(answer: dict[str, Any]) -> bool:
+    """Whether a dead letter will stand for what may be missing."""
+    return b"" in {raw.body for raw in candidates(answer, US) if raw.kind == "data"}
+
+
+def test_a_frame_that_only_logs_loses_what_a_cut_log_took_from_it() -> None:
+    """Beside it stands one that called itself: what that one said is whole."""
+    calls = [call(US, EVENT_TAG + tip(6), AUTHORITY, height=2)]
+    logs = [*frame(US, *frame(US, depth=2)), f"Program {US} invoke [1]", "Log truncated"]
+    answer = tx(call(US, BET, PLAYER), call(US, BET, OTHER), inner={0: calls}, logs=logs)
+    assert lost(answer)
+    answer["meta"]["logMessages"] = [*frame(US, *frame(US, depth=2)), *frame(US), "Log truncated"]
+    assert not lost(answer)
+    answer["meta"]["logMessages"] = ["Log truncated"]
+    assert lost(answer)
+
+
+def test_a_frame_whose_end_was_cut_off_is_not_taken_for_one_within_it() -> None:
+    event = call(US, EVENT_TAG + tip(6), AUTHORITY, height=4)
+    calls = [call(THEM, b"", height=2), call(US, BET, OTHER, height=3), event]
+    inside = frame(THEM, *frame(US, *frame(US, depth=4), depth=3), depth=2)
+    logs = [f"Program {US} invoke [1]", *inside, "Log truncated"]
+    assert lost(tx(call(US, BET, PLAYER), inner={0: calls}, logs=logs))
+    assert not lost(tx(call(US, BET, PLAYER), inner={0: calls}, logs=frame(US, *inside)))
+
+
+def test_a_program_that_was_heard_to_log_alone_may_have_lost_more() -> None:
+    answer = said_twice(6)
+    answer["meta"]["logMessages"] = [f"Program {US} invoke [1]", line(tip(9)), "Log truncated"]
+    assert [r.index for r in candidates(answer, US, ("cpi", "data"))][:2] == [1, DATA_INDEX + 1]
+    assert lost(answer)
+    answer["meta"]["logMessages"][1] = line(tip(6))
+    assert not lost(answer)
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -405,6 +477,15 @@ def test_every_version_of_a_message_is_read_from_bytes(version: int) -> None:  #
     assert raw.tx == str(signed.signatures[0])
     _, args = Decoder(IDL, US).decode(raw.kind, raw.body)
     assert args == {"stake": 5, "accounts": {"player": str(key.pubkey())}}
+
+
+@pytest.mark.parametrize("named", [{"version": "legacy"}, {"version": 1}, {}])
+def test_the_version_that_a_node_names_or_leaves_out_changes_nothing(  # S18
+    named: dict[str, Any],
+) -> None:
+    answer = tx(call(US, BET, PLAYER), logs=frame(US, line(tip(1))))
+    del answer["version"]
+    assert [e[2] for e in events(answer | named)] == [1]
 
 
 def recorded(signature: str, program: str) -> list[Raw]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
+import struct
 from typing import Any
 
 import pytest
@@ -9,8 +12,9 @@ import pytest
 from chains.errors import RpcError
 from chains.http import Refused
 from chains.solana import finality
+from chains.solana.address import to_base58 as base58
 from chains.solana.rpc import Rpc, Status
-from tests.indexer.nodes import FakeNode, Oops, serving
+from tests.indexer.nodes import FakeNode, Oops, SolanaChain, html, serving
 
 
 async def test_every_call_names_its_commitment() -> None:
@@ -84,16 +88,120 @@ def status(slot: int, *, err: Any = None, at: str = "finalized") -> Status:
     return Status(slot, err, at)
 
 
+def recent(*txs: str) -> list[tuple[str, int]]:
+    return [(tx, 1_000) for tx in txs]
+
+
 def test_only_the_finalized_is_promoted_and_only_the_long_missing_falls() -> None:
     missing = finality.Missing(patience=4)
-    txs = ["final", "waits", "failed", "gone", "back"]
+
+    def look(txs: list[str], statuses: list[Status | None]) -> finality.Verdicts:
+        return missing.verdicts(recent(*txs), statuses, finalized=1_100)
+
     first = [status(1), status(2, at="confirmed"), status(3, err={"a": 1}), None, None]
-    found = missing.verdicts(txs, first)
+    found = look(["final", "waits", "failed", "gone", "back"], first)
     assert (found.final, found.fallen) == (["final"], ["failed"])
     # A node that knows none of them may lag: that look hardly counts.
-    assert missing.verdicts(["gone", "back"], [None, None]).fallen == []
+    assert look(["gone", "back"], [None, None]).fallen == []
     for _ in range(2):
-        found = missing.verdicts(["gone", "back", "x"], [None, status(9), status(9)])
+        found = look(["gone", "back", "x"], [None, status(9), status(9)])
         assert found.fallen == []
         assert found.final == ["back", "x"]
-    assert missing.verdicts(["gone", "x"], [None, status(9)]).fallen == ["gone"]
+    assert look(["gone", "x"], [None, status(9)]).fallen == ["gone"]
+
+
+@pytest.mark.parametrize("others", [[], [status(1, at="confirmed")]])
+def test_what_a_node_forgot_with_time_never_falls_by_silence(others: list[Status]) -> None:
+    missing = finality.Missing(patience=4)
+    asked = [("old", 1_000), ("other", 1_000)][: 1 + len(others)]
+    assert missing.verdicts(asked, [None, *others], finalized=1_150).doubtful == []
+    for finalized in range(1_151, 1_400):
+        found = missing.verdicts(asked, [None, *others], finalized=finalized)
+        assert (found.fallen, found.doubtful) == ([], [("old", 1_000)])
+
+
+def chain_of(*slots: int, final: int = 900) -> tuple[SolanaChain, list[str]]:
+    chain = SolanaChain(base58(b"\x07" * 32))
+    signatures = [chain.add(slot=slot) for slot in slots]
+    chain.slot, chain.final = final + 40, final
+    return chain, signatures
+
+
+async def verdict(*chains: SolanaChain, tx: str, slot: int) -> bool | None:
+    """What the nodes of these chains, as providers of one network, prove together."""
+    async with contextlib.AsyncExitStack() as stack:
+        nodes = [await stack.enter_async_context(serving(chain.node())) for chain in chains]
+        rpc = Rpc([node.url for node in nodes], rate=10_000)
+        stack.push_async_callback(rpc.close)
+        return await rpc.fell(tx, slot)
+
+
+async def test_a_block_without_the_transaction_proves_that_it_fell() -> None:
+    chain, (tx,) = chain_of(500)
+    assert await verdict(chain, tx=tx, slot=500) is False
+    chain.txs.clear()
+    assert await verdict(chain, tx=tx, slot=500) is True
+
+
+async def test_a_slot_that_the_chain_jumped_over_proves_that_it_fell() -> None:
+    chain, (tx,) = chain_of(500)
+    chain.dropped = {500, 501}
+    assert await verdict(chain, tx=tx, slot=500) is True
+    # What the node has begins further up, so that the next block it gives says nothing of the slot.
+    chain.oldest = 600
+    assert await verdict(chain, tx=tx, slot=500) is None
+
+
+async def test_a_node_without_the_slot_proves_nothing() -> None:
+    chain, (tx,) = chain_of(500)
+    chain.oldest = 600
+    assert await verdict(chain, tx=tx, slot=500) is None
+
+
+async def test_one_provider_that_has_it_outweighs_all_that_do_not() -> None:
+    (archive, (tx,)), (young, _) = chain_of(500), chain_of(500)
+    young.txs.clear()
+    assert await verdict(young, archive, tx=tx, slot=500) is False
+    archive.txs.clear()
+    young.oldest = 600
+    assert await verdict(young, archive, tx=tx, slot=500) is True
+
+
+async def test_a_provider_that_does_not_answer_leaves_it_open() -> None:
+    chain, (tx,) = chain_of(500)
+    chain.txs.clear()
+    async with serving(chain.node()) as node, serving(FakeNode()) as mute:
+        rpc = Rpc([node.url, mute.url], rate=10_000)
+        assert await rpc.fell(tx, 500) is None  # it refuses to say
+        mute.troubles = [html(502)]
+        with pytest.raises(RpcError, match="502"):
+            await rpc.fell(tx, 500)
+        await rpc.close()
+
+
+async def test_finality_lags_as_far_as_the_clocks_are_apart() -> None:
+    times = {"confirmed": 1_790_000_013, "finalized": 1_790_000_000}
+
+    def account(address: str, options: dict[str, str]) -> dict[str, Any]:
+        assert address.startswith("SysvarC1ock")
+        clock = struct.pack("<QqQQq", 7, 0, 1, 1, times[options["commitment"]])
+        data = [base64.b64encode(clock).decode(), "base64"]
+        return {"value": {"lamports": 1, "executable": False, "data": data}}
+
+    async with serving(FakeNode({"getAccountInfo": account})) as node:
+        rpc = Rpc([node.url], rate=1000)
+        assert await rpc.lag() == 13.0
+        times["finalized"] = times["confirmed"] + 1  # two nodes, of which one is ahead
+        assert await rpc.lag() == 0.0
+        await rpc.close()
+
+
+@pytest.mark.parametrize("data", [["what!", "base64"], ["AAAA", "base64"], None])
+async def test_a_clock_that_cannot_be_read_is_an_error_of_the_node(data: Any) -> None:
+    value = None if data is None else {"lamports": 1, "data": data}
+    node = FakeNode({"getAccountInfo": lambda address, options: {"value": value}})
+    async with serving(node):
+        rpc = Rpc([node.url], rate=1000)
+        with pytest.raises(RpcError):
+            await rpc.lag()
+        await rpc.close()

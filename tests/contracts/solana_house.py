@@ -139,6 +139,10 @@ class House:
         accounts = {"bet": self.bet_address(client_seed), "player": self.player.pubkey()}
         return self.call("refund_bet", {}, accounts, self.keeper)
 
+    def limit(self, smallest_stake: int, largest_share_bp: int) -> TransactionMetadata:
+        args = {"smallest_stake": smallest_stake, "largest_share_bp": largest_share_bp}
+        return self.call("set_limits", args, {"owner": self.owner.pubkey()}, self.owner)
+
     def enrich(self, address: Pubkey, lamports: int) -> None:
         """Give an account more than any airdrop could."""
         account = self.svm.get_account(address)

@@ -102,7 +102,7 @@ class EvmChain:
         self.address, self.chain_id = address, chain_id
         self.blocks: list[dict[str, Any]] = []
         self.logs: list[list[dict[str, Any]]] = []
-        self.final = 0
+        self.final = self.oldest = 0
         self.most = 10_000
         self.too_large = "query returned more than 10000 results"
         self.add(0)
@@ -164,7 +164,7 @@ class EvmChain:
 
     def _block(self, number: str, full: bool) -> dict[str, Any] | None:
         at = self.final if number == "finalized" else int(number, 16)
-        return self.blocks[at] if at <= self.head else None
+        return self.blocks[at] if (not at or self.oldest <= at) and at <= self.head else None
 
     def _logs(self, asked: dict[str, str]) -> list[dict[str, Any]]:
         lower, upper = int(asked["fromBlock"], 16), int(asked["toBlock"], 16)
@@ -172,7 +172,7 @@ class EvmChain:
         assert asked["address"] == self.address
         if upper - lower + 1 > self.most:
             raise Oops(-32005, self.too_large)
-        return [log for block in self.logs[lower : upper + 1] for log in block]
+        return [log for block in self.logs[max(lower, self.oldest) : upper + 1] for log in block]
 
 
 def bloom_of(address: str) -> int:
@@ -188,8 +188,11 @@ class SolanaChain:
         self.address = address
         self.genesis = "G" * 44
         self.slot = 100
+        self.final: int | None = None  # the newest slot, unless said otherwise
+        self.dropped: set[int] = set()  # slots that were skipped after all
         self.txs: list[dict[str, Any]] = []
         self.most = 1_000
+        self.oldest = 0  # what is below is no longer there
         self.forgotten: set[str] = set()
         self.absent: set[str] = set()
         self.status: dict[str, dict[str, Any] | None] = {}
@@ -243,16 +246,33 @@ class SolanaChain:
     def methods(self) -> dict[str, Callable[..., Any]]:
         return {
             "getGenesisHash": lambda: self.genesis,
-            "getSlot": lambda options: self.slot,
+            "getSlot": lambda options: self._reached(options["commitment"]),
+            "getFirstAvailableBlock": lambda: self.oldest,
             "getSignaturesForAddress": self._signatures,
             "getTransaction": self._transaction,
             "getSignatureStatuses": self._statuses,
+            "getBlock": self._block,
+            "getBlocksWithLimit": self._blocks,
         }
+
+    def _reached(self, commitment: str) -> int:
+        if commitment == "confirmed" or self.final is None:
+            return self.slot
+        assert commitment == "finalized"
+        return self.final
+
+    def _kept(self, commitment: str) -> list[dict[str, Any]]:
+        """The transactions that a node knows at this commitment."""
+        newest = self._reached(commitment)
+        return [
+            tx
+            for tx in self.txs
+            if self.oldest <= tx["slot"] <= newest and tx["slot"] not in self.dropped
+        ]
 
     def _signatures(self, address: str, options: dict[str, Any]) -> list[dict[str, Any]]:
         assert address == self.address
-        assert options["commitment"] == "confirmed"
-        if options.get("minContextSlot", 0) > self.slot:
+        if options.get("minContextSlot", 0) > self._reached(options["commitment"]):
             raise Oops(-32016, "Minimum context slot has not been reached")
         rows = [
             {
@@ -262,10 +282,12 @@ class SolanaChain:
                 "blockTime": tx["blockTime"],
                 "memo": None,
             }
-            for tx in reversed(self.txs)
+            for tx in reversed(self._kept(options["commitment"]))
         ]
         names = [row["signature"] for row in rows]
         if "before" in options:
+            if options["before"] not in names:
+                return []
             start = names.index(options["before"]) + 1
             rows, names = rows[start:], names[start:]
         until = options.get("until")
@@ -276,8 +298,42 @@ class SolanaChain:
     def _transaction(self, signature: str, options: dict[str, Any]) -> dict[str, Any] | None:
         if signature in self.absent:
             return None
-        return next(tx for tx in self.txs if tx["transaction"]["signatures"][0] == signature)
+        kept = self._kept(options["commitment"])
+        return next((tx for tx in kept if tx["transaction"]["signatures"][0] == signature), None)
 
     def _statuses(self, signatures: list[str], options: dict[str, Any]) -> dict[str, Any]:
-        known = {"slot": self.slot, "err": None, "confirmationStatus": "finalized"}
-        return {"value": [self.status.get(one, known) for one in signatures]}
+        confirmed, final = self._names("confirmed"), self._names("finalized")
+        known = {
+            one: {
+                "slot": self.slot,
+                "err": None,
+                "confirmationStatus": "finalized" if one in final else "confirmed",
+            }
+            for one in signatures
+            if one in confirmed
+        }
+        return {"value": [self.status.get(one, known.get(one)) for one in signatures]}
+
+    def _names(self, commitment: str) -> set[str]:
+        return {tx["transaction"]["signatures"][0] for tx in self._kept(commitment)}
+
+    def _block(self, slot: int, options: dict[str, Any]) -> dict[str, Any]:
+        assert options["commitment"] == "finalized"
+        if slot < self.oldest:
+            raise Oops(-32001, f"Block {slot} cleaned up. First available block: {self.oldest}")
+        if slot > self._reached("finalized"):
+            raise Oops(-32004, f"Block not available for slot {slot}")
+        if slot in self.dropped:
+            raise Oops(-32007, f"Slot {slot} was skipped, or missing due to ledger jump")
+        parent = next(n for n in range(slot - 1, -2, -1) if n not in self.dropped)
+        block: dict[str, Any] = {"parentSlot": parent, "blockhash": digest(slot)}
+        if options["transactionDetails"] == "signatures":
+            kept = self._kept("finalized")
+            block["signatures"] = [
+                tx["transaction"]["signatures"][0] for tx in kept if tx["slot"] == slot
+            ]
+        return block
+
+    def _blocks(self, start: int, limit: int, options: dict[str, Any]) -> list[int]:
+        every = range(max(start, self.oldest), self._reached(options["commitment"]) + 1)
+        return [n for n in every if n not in self.dropped][:limit]

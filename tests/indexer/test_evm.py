@@ -8,7 +8,11 @@ from typing import Any
 
 import pytest
 
-from chains.errors import RetryLater, RpcError
+from casino import finality
+from casino.pages import apply as apply_page
+from chains.chain import Fact
+from chains.errors import RetryLater, RpcError, WrongChain
+from chains.evm.ranges import RangeTooLarge
 from chains.evm.rpc import Rpc
 from indexer import evm
 from indexer.evm import DeepReorg, EvmListener
@@ -269,6 +273,75 @@ async def test_ranges_shrink_to_what_the_node_answers(inbox: Inbox, rows: Rows) 
         assert len(refused) < 12
 
 
+async def test_a_single_block_that_is_refused_says_so_and_is_not_asked_for_ever(
+    inbox: Inbox, rows: Rows
+) -> None:
+    """E2."""
+    chain = EvmChain(evm_address())
+    for _ in range(300):
+        chain.add(1)
+    async with listening(inbox, chain, most=64) as (listener, node):
+        await listener.poll()
+        chain.most, before = 0, node.requests
+        with pytest.raises(RangeTooLarge, match="more than 10000"):
+            await listener.backfill()
+        assert node.requests - before == 6  # 44, 22, 11, 5, 2, 1
+        chain.most = 10_000
+        await work_off(listener)
+        assert stored(rows, listener) == expected(chain)
+
+
+async def test_a_node_without_old_blocks_leaves_the_frontier_where_it_is(
+    inbox: Inbox, rows: Rows
+) -> None:
+    """E10."""
+    chain = EvmChain(evm_address())
+    for _ in range(400):
+        chain.add(1)
+    async with listening(inbox, chain, start=1) as (listener, _):
+        await listener.poll()
+        chain.oldest = 100
+        with pytest.raises(RpcError, match="does not have block 1"):
+            await listener.backfill()
+        assert frontier(rows, listener) == 0
+        chain.oldest = 0
+        await work_off(listener)
+        assert stored(rows, listener) == expected(chain)
+
+
+@pytest.mark.parametrize("length", [3, 40])
+async def test_a_chain_that_began_again_is_no_reorg(inbox: Inbox, rows: Rows, length: int) -> None:
+    """E36: the local node was started anew; behind our cursor or past it, nothing is taken back."""
+    chain = EvmChain(evm_address())
+    for _ in range(20):
+        chain.add(1)
+    async with listening(inbox, chain) as (listener, _):
+        await listener.poll()
+        before = stored(rows, listener)
+        chain.reorg(21)
+        for _ in range(length + 1):
+            chain.add(1, fork="anew")
+        for _ in range(2):
+            with pytest.raises(WrongChain, match="the chain began again"):
+                await listener.poll()
+        assert stored(rows, listener) == before
+
+
+async def test_logs_without_a_transaction_of_their_own_stand_side_by_side(
+    inbox: Inbox, rows: Rows
+) -> None:
+    """E34: ZKsync and Polygon give logs of the system the hash zero; their place tells them."""
+    chain = EvmChain(evm_address())
+    for _ in range(2):
+        chain.add(3)
+    for log in (log for block in chain.logs for log in block):
+        log["transactionHash"] = "0x" + "00" * 32
+    async with listening(inbox, chain) as (listener, _):
+        await listener.poll()
+        assert stored(rows, listener) == expected(chain)
+        assert len(expected(chain)) == 6
+
+
 def test_a_stride_halves_grows_slowly_and_keeps_a_rule() -> None:
     stride = Stride.of(500)
     stride.refused(500, None)
@@ -310,3 +383,75 @@ async def test_finality_waits_for_our_chain_to_be_the_final_one(inbox: Inbox, ro
             chain.add(1, fork="final")
         with pytest.raises(RetryLater, match="not the final one"):
             await listener.finalize(4)
+
+
+def final_pages(rows: Rows, listener: EvmListener) -> list[tuple[Any, ...]]:
+    return rows(
+        "SELECT lower, upper, final FROM pages WHERE source_id = %s ORDER BY lower",
+        listener.source.id,
+    )
+
+
+async def test_history_is_final_up_to_the_finalized_block_and_no_further(
+    inbox: Inbox, rows: Rows
+) -> None:
+    chain = EvmChain(evm_address())
+    for _ in range(700):
+        chain.add(1)
+    async with listening(inbox, chain, start=1, most=200) as (listener, _):
+        listener.final = 300
+        await listener.poll()
+        await work_off(listener)
+        assert stored(rows, listener) == expected(chain)
+        assert final_pages(rows, listener) == [
+            (1, 200, True),
+            (201, 300, True),
+            (301, 444, False),
+            (445, 700, False),
+        ]
+
+
+async def deposits(inbox: Inbox, listener: EvmListener, *numbers: int) -> None:
+    """Facts of these blocks, as a worker applies them."""
+    facts = [
+        Fact("deposited", n, f"{listener.source.id}-{n}", 0, None, {"player": "ada", "amount": 1})
+        for n in numbers
+    ]
+    async with inbox.transaction() as session:
+        await apply_page(session, listener.source, facts, fresh=False)
+
+
+async def test_what_is_interpreted_late_is_promoted_though_the_chain_stands_still(
+    inbox: Inbox, rows: Rows
+) -> None:
+    chain = EvmChain(evm_address())
+    for _ in range(10):
+        chain.add(1)
+    async with listening(inbox, chain) as (listener, node):
+        await listener.poll()
+        await deposits(inbox, listener, 3, 9)
+        assert await listener.finalize(8) == 1
+        asked = len(node.asked("eth_getBlockByNumber"))
+        assert await listener.finalize(8) == 0
+        assert len(node.asked("eth_getBlockByNumber")) == asked  # nothing to promote, no question
+        await deposits(inbox, listener, 4)
+        assert await listener.finalize(8) == 1
+
+
+async def test_a_backlog_is_promoted_in_small_transactions_newest_first(
+    inbox: Inbox, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(finality, "BATCH", 10)
+    monkeypatch.setattr(evm, "ROUNDS", 3)
+    chain = EvmChain(evm_address())
+    for _ in range(100):
+        chain.add(1)
+    async with listening(inbox, chain) as (listener, _):
+        await listener.poll()
+        await deposits(inbox, listener, *range(1, 91))
+        assert await listener.finalize(95) == 30
+        left = "SELECT max(position) FROM chain_transfers WHERE finality = 'confirmed'"
+        assert rows(left + " AND source_id = %s", listener.source.id) == [(60,)]
+        assert await listener.finalize(95) == 30
+        assert await listener.finalize(95) == 30
+        assert await listener.finalize(95) == 0

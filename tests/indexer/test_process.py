@@ -23,8 +23,8 @@ from indexer import main, sweeper
 from indexer.inbox import Inbox, NotLeader
 from local.process import Child, spawn
 from settings import Settings, SourceSetting
-from tests.indexer.conftest import evm_address, follow, leading
-from tests.indexer.nodes import EvmChain, html, serving
+from tests.indexer.conftest import evm_address, follow, leading, solana_address
+from tests.indexer.nodes import EvmChain, Oops, SolanaChain, html, serving
 
 Rows = Callable[..., list[tuple[Any, ...]]]
 NO_REDIS = "redis://127.0.0.1:9/0"
@@ -53,6 +53,17 @@ def settings(database_url: str, nodes: dict[str, str], *chains: EvmChain, **more
         rpc_rate=1000,
         **{"poll_ms": 50, **more},
     )
+
+
+def surroundings(chosen: Settings) -> dict[str, str]:
+    """The same settings for a process of its own."""
+    return os.environ | {
+        "FAIRHOUSE_DATABASE_URL": chosen.database_url,
+        "FAIRHOUSE_REDIS_URL": NO_REDIS,
+        "FAIRHOUSE_RPC": json.dumps(chosen.rpc),
+        "FAIRHOUSE_SOURCES": json.dumps([one.model_dump() for one in chosen.sources]),
+        "FAIRHOUSE_POLL_MS": "100",
+    }
 
 
 @contextlib.asynccontextmanager
@@ -114,6 +125,56 @@ async def test_a_node_of_another_chain_stops_the_start_and_nothing_is_written(
     assert rows("SELECT count(*) FROM networks WHERE name = 'base'") == [(0,)]
 
 
+@pytest.mark.parametrize("said", ["no method eth_chainId", "eth_chainId is not available"])
+async def test_a_node_of_the_other_kind_of_chain_stops_the_start_with_one_line(
+    database: str, rows: Rows, tmp_path: Path, said: str
+) -> None:
+    chain = EvmChain(evm_address(), chain_id=8453)
+    other = SolanaChain(solana_address()).node()
+
+    def refuse() -> None:
+        raise Oops(-32601, said)
+
+    other.methods["eth_chainId"] = refuse
+    async with serving(other) as node:
+        environment = surroundings(settings(database, {"base": node.url}, chain))
+        command: list[str | Path] = [sys.executable, "-m", "cli.main", "run", "indexer"]
+        child = spawn("indexer", command, log=tmp_path / "log", env=environment)
+        assert await asyncio.to_thread(child.process.wait, 60) == 2
+    last = (tmp_path / "log").read_text().splitlines()[-1]
+    assert last.startswith("network base: it is a node of another kind of chain")
+    assert rows("SELECT count(*) FROM sources WHERE address = %s", chain.address) == [(0,)]
+    assert rows("SELECT count(*) FROM networks WHERE name = 'base'") == [(0,)]
+
+
+@pytest.mark.parametrize("kind", ["another chain", "another kind"])
+async def test_a_wrong_node_that_comes_late_is_noted_and_stops_no_other_source(
+    database: str, rows: Rows, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr(main, "WRONG_AGAIN_S", 0.05)
+    good, bad = EvmChain(evm_address()), EvmChain(evm_address(), chain_id=8453)
+    wrong = EvmChain(bad.address, chain_id=5).node()
+    if kind == "another kind":
+        wrong = SolanaChain(solana_address()).node()
+    wrong.troubles = [html(502) for _ in range(6)]
+    head = "SELECT head FROM sources WHERE address = '{}'"
+    error = f"SELECT error ~ '{{}}' FROM sources WHERE address = '{bad.address}'"
+    async with serving(good.node()) as first, serving(wrong) as second:
+        chosen = settings(database, {"evm-local": first.url, "base": second.url}, good, bad)
+        async with running(chosen):
+            line = "network base is eip155:8453, but its RPC serves eip155:5"
+            line = line if kind == "another chain" else "network base: it is a node of another kind"
+            await until(rows, error.format(line), True)
+            for _ in range(3):
+                good.add(1)
+                await until(rows, head.format(good.address), good.head)
+            assert rows(head.format(bad.address)) == [(None,)]
+            # Somebody puts the right node behind the URL.
+            second.methods = bad.methods()
+            await until(rows, head.format(bad.address), 0)
+            await until(rows, error.format("."), None)
+
+
 async def test_a_source_that_fails_says_so_and_holds_up_no_other(database: str, rows: Rows) -> None:
     good, bad = EvmChain(evm_address()), EvmChain(evm_address(), chain_id=8453)
     async with serving(good.node()) as first, serving(bad.node()) as second:
@@ -169,6 +230,26 @@ async def test_the_websocket_wakes_a_listener_that_polls_rarely(database: str, r
             assert await until(rows, head, number) < 5
 
 
+async def test_a_websocket_that_never_says_anything_holds_up_no_poll(
+    database: str, rows: Rows
+) -> None:
+    """S39: it takes the subscription and is silent; and one that is not there at all."""
+    chain = EvmChain(evm_address())
+
+    async def silent(caller: ServerConnection) -> None:
+        async for _ in caller:
+            pass
+
+    head = f"SELECT head FROM sources WHERE address = '{chain.address}'"
+    async with serving(chain.node()) as node, serve(silent, "127.0.0.1", 0) as server:
+        port = next(iter(server.sockets)).getsockname()[1]
+        for url in (f"ws://127.0.0.1:{port}", "ws://127.0.0.1:9"):
+            chosen = settings(database, {"evm-local": node.url}, chain, ws={"evm-local": url})
+            async with running(chosen):
+                for _ in range(3):
+                    await until(rows, head, chain.add(1))
+
+
 async def test_what_stands_still_is_sent_again(
     inbox: Inbox, rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -194,7 +275,8 @@ async def test_what_stands_still_is_sent_again(
     page("found", 1), page("interpreted", 999), page("stored", 30, attempts=4)
     tried = page("stored", 100, attempts=4)
     assert await sweeper.resend(inbox) == 3
-    assert sent == [("chain", lost), ("interpretation", done), ("interpretation", tried)]
+    expected = [("chain", lost), ("interpretation", done), ("interpretation", tried)]
+    assert sorted(sent) == expected
     assert await sweeper.resend(inbox) == 0
     # While others wait on the queue, a page has not been lost so soon.
     waiting["chain"] = 7
@@ -219,13 +301,7 @@ async def test_the_standby_takes_over_within_five_seconds_of_a_kill(
     head = f"SELECT head FROM sources WHERE address = '{chain.address}'"
     async with serving(chain.node()) as node:
         chosen = settings(database, {"evm-local": node.url}, chain)
-        environment = os.environ | {
-            "FAIRHOUSE_DATABASE_URL": database,
-            "FAIRHOUSE_REDIS_URL": NO_REDIS,
-            "FAIRHOUSE_RPC": json.dumps(chosen.rpc),
-            "FAIRHOUSE_SOURCES": json.dumps([one.model_dump() for one in chosen.sources]),
-            "FAIRHOUSE_POLL_MS": "100",
-        }
+        environment = surroundings(chosen)
 
         def start(name: str) -> Child:
             command: list[str | Path] = [sys.executable, "-m", "cli.main", "run", "indexer"]

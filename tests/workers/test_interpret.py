@@ -95,10 +95,13 @@ async def test_what_cannot_be_read_is_kept_and_the_rest_goes_on(
         program = room.load(its.program, its.address, None)
 
         class Learned:
+            def at(self, position: int) -> Learned:
+                return self
+
             def decode(self, kind: str, body: bytes) -> tuple[str, dict[str, object]]:
                 if body == bad[0].body:
                     return "PauseSet", {"paused": True}
-                return program.decoder.decode(kind, body)
+                return program.decoders.at(0).decode(kind, body)
 
         replayed = await dead_letters.replay(session, its, Learned(), program.means)
     assert replayed == dead_letters.Replayed(1, 2)
@@ -147,3 +150,13 @@ async def test_a_page_fallen_before_its_interpretation_brings_nothing(
     await interpret(page)
     assert await rows("SELECT count(*) FROM bets WHERE source_id = %s", source) == [(0,)]
     assert sent == []
+
+
+async def test_a_final_page_is_interpreted_as_final(database: str, sent: list[Any]) -> None:
+    source = await house("final", "0x" + "06" * 20)
+    page = await store(source, bet(3000, players=1), fresh=False, final=True)
+    await interpret(page)
+    query = "SELECT finality, settled_finality FROM bets WHERE source_id = %s"
+    assert await rows(query, source) == [("finalized", "finalized")]
+    query = "SELECT finality FROM seed_reveals WHERE source_id = %s"
+    assert await rows(query, source) == [("finalized",)]

@@ -37,6 +37,8 @@ contract Casino {
         bool paused;
         uint64 revealWindow;
         uint16 penaltyBp;
+        uint128 smallestStake;
+        uint16 largestShareBp;
         uint64 nextIndex;
         uint64 committedUpTo;
         uint256 balance;
@@ -57,9 +59,11 @@ contract Casino {
     uint16 public immutable penaltyBp;
     address public keeper;
     bool public paused;
+    uint16 public largestShareBp;
     uint64 public nextIndex;
     uint64 public committedUpTo;
     uint64 public current;
+    uint128 public smallestStake;
     uint256 public locked;
     uint256 public owedTotal;
     bytes public chain;
@@ -89,6 +93,7 @@ contract Casino {
     event VaultFunded(address indexed from, uint256 amount);
     event VaultDefunded(address indexed to, uint256 amount);
     event PauseSet(bool paused);
+    event LimitsSet(uint128 smallestStake, uint16 largestShareBp);
     event KeeperSet(address indexed keeper);
 
     error NotOwner(address caller);
@@ -99,16 +104,19 @@ contract Casino {
     error BadCount(uint32 count);
     error BadRoot();
     error IndexGap(uint64 expected, uint64 got);
-    error DeadlinePassed(uint64 revealBy);
+    error DeadlinePassed(uint64 deadline);
     error BadRange(uint16 low, uint16 high);
     error BadStake(uint256 stake);
+    error StakeTooSmall(uint256 stake, uint256 smallest);
     error NoSeedsLeft();
     error VaultTooPoor(uint256 free, uint256 needed);
+    error PrizeTooLarge(uint256 allowed, uint256 needed);
     error BetNotOpen(uint64 index, Status status);
     error SeedRefused(uint64 index);
     error DeadlineAhead(uint64 deadline);
     error NothingToMove();
     error AlreadyPaid(bytes32 request);
+    error BadRecipient(address to);
     error PaymentFailed(address to, uint256 amount);
 
     modifier onlyOwner() {
@@ -136,6 +144,7 @@ contract Casino {
         penaltyBp = penaltyBp_;
         chain = Fairness.chainName(block.chainid);
         emit KeeperSet(keeper_);
+        _setLimits(1, 10_000);
     }
 
     /// @notice Publish the root over the next `count` hidden seeds; the first write of an index wins.
@@ -163,10 +172,10 @@ contract Casino {
     {
         if (low >= high || high > FACES || high - low > WIDEST) revert BadRange(low, high);
         if (msg.value == 0 || msg.value > type(uint128).max) revert BadStake(msg.value);
+        if (msg.value < smallestStake) revert StakeTooSmall(msg.value, smallestStake);
         uint256 prize = _prize(msg.value, low, high);
         uint256 needed = _reserve(msg.value, prize);
-        uint256 available = free();
-        if (available < needed) revert VaultTooPoor(available, needed);
+        _afford(needed);
         uint64 deadline = uint64(block.timestamp) + revealWindow;
         index = _take(deadline);
         locked += needed;
@@ -183,9 +192,10 @@ contract Casino {
         emit BetPlaced(index, msg.sender, clientSeed, low, high, msg.value, prize, deadline);
     }
 
-    /// @notice Show a bet's seed and its proof; outcome and payout follow from them alone.
+    /// @notice Before the deadline, show a bet's seed and its proof; outcome and payout follow from them alone.
     function settleBet(uint64 index, bytes32 seed, bytes32[] calldata proof) external {
         Bet memory slip = _close(index, Status.Settled);
+        if (block.timestamp >= slip.deadline) revert DeadlinePassed(slip.deadline);
         Commitment memory batch = commitments[slip.commitment];
         bytes memory name = chain;
         bytes32 hidden = Fairness.betCommit(name, address(this), index, seed);
@@ -204,11 +214,10 @@ contract Casino {
         _pay(slip.player, payout);
     }
 
-    /// @notice After the deadline anyone may return the stake, with the penalty for the silence.
+    /// @notice From the deadline on anyone may return the stake, with the penalty for the silence.
     function refundBet(uint64 index) external {
-        uint64 deadline = slips[index].deadline;
         Bet memory slip = _close(index, Status.Refunded);
-        if (block.timestamp <= deadline) revert DeadlineAhead(deadline);
+        if (block.timestamp < slip.deadline) revert DeadlineAhead(slip.deadline);
         uint256 penalty = _penalty(slip.stake);
         emit BetRefunded(index, slip.player, slip.stake, penalty);
         _pay(slip.player, slip.stake + penalty);
@@ -230,14 +239,15 @@ contract Casino {
         _pay(player, amount);
     }
 
-    /// @notice Collect what could not be pushed.
-    function claimOwed() external {
+    /// @notice Collect what could not be pushed; it goes `to` whoever can receive it.
+    function claimOwed(address to) external {
         uint256 amount = owed[msg.sender];
+        if (to == address(0)) revert BadRecipient(to);
         if (amount == 0) revert NothingToMove();
         owed[msg.sender] = 0;
         owedTotal -= amount;
-        (bool ok,) = msg.sender.call{value: amount}("");
-        if (!ok) revert PaymentFailed(msg.sender, amount);
+        (bool ok,) = to.call{value: amount}("");
+        if (!ok) revert PaymentFailed(to, amount);
     }
 
     /// @notice Add to the vault that pays the winners.
@@ -261,6 +271,11 @@ contract Casino {
         emit PauseSet(paused_);
     }
 
+    /// @notice Set the smallest stake, and the share of the free vault that one bet may reserve, in basis points.
+    function setLimits(uint128 smallestStake_, uint16 largestShareBp_) external onlyOwner {
+        _setLimits(smallestStake_, largestShareBp_);
+    }
+
     /// @notice Name the only address that may commit seeds and pay withdrawals.
     function setKeeper(address keeper_) external onlyOwner {
         if (keeper_ == address(0)) revert BadSetting();
@@ -281,6 +296,8 @@ contract Casino {
             paused: paused,
             revealWindow: revealWindow,
             penaltyBp: penaltyBp,
+            smallestStake: smallestStake,
+            largestShareBp: largestShareBp,
             nextIndex: nextIndex,
             committedUpTo: committedUpTo,
             balance: address(this).balance,
@@ -293,6 +310,20 @@ contract Casino {
     /// @notice What no open bet and no unpaid player can claim.
     function free() public view returns (uint256) {
         return address(this).balance - locked - owedTotal;
+    }
+
+    function _setLimits(uint128 smallestStake_, uint16 largestShareBp_) private {
+        if (smallestStake_ == 0 || largestShareBp_ == 0 || largestShareBp_ > 10_000) revert BadSetting();
+        (smallestStake, largestShareBp) = (smallestStake_, largestShareBp_);
+        emit LimitsSet(smallestStake_, largestShareBp_);
+    }
+
+    /// @dev What a bet reserves must be there, and leave the vault open for others.
+    function _afford(uint256 needed) private view {
+        uint256 available = free();
+        if (available < needed) revert VaultTooPoor(available, needed);
+        uint256 allowed = available * largestShareBp / 10_000;
+        if (allowed < needed) revert PrizeTooLarge(allowed, needed);
     }
 
     /// @dev Hands out the next index whose batch can still be revealed in time.

@@ -18,12 +18,16 @@ contract Deaf {
 
     function claim() external {
         open = true;
-        casino.claimOwed();
+        casino.claimOwed(address(this));
+    }
+
+    function claimFor(address to) external {
+        casino.claimOwed(to);
     }
 
     receive() external payable {
         require(open, "closed");
-        try casino.claimOwed() {}
+        try casino.claimOwed(address(this)) {}
         catch {
             ++refused;
         }
@@ -220,12 +224,78 @@ contract CasinoTest is Checked {
         new Casino(KEEPER, 10, 10_000);
     }
 
-    function test_a_bet_is_settled_after_its_deadline_as_long_as_it_is_open() public {
+    function test_a_bet_settles_until_its_deadline_and_is_refunded_from_it_on() public {
         commitOne(SEED);
-        uint64 index = place(1 ether, 0, 5_000);
-        vm.warp(block.timestamp + 30 days);
-        settle(index, SEED);
-        same(uint256(casino.bet(index).status), uint256(Casino.Status.Settled));
+        commitOne(SEED);
+        uint64 deadline = uint64(block.timestamp) + 60;
+        place(1 ether, 0, 5_000);
+        place(1 ether, 0, 5_000);
+        vm.warp(deadline - 1);
+        vm.expectRevert(abi.encodeWithSelector(Casino.DeadlineAhead.selector, deadline));
+        casino.refundBet(0);
+        settle(0, SEED);
+        vm.warp(deadline);
+        vm.expectRevert(abi.encodeWithSelector(Casino.DeadlinePassed.selector, deadline));
+        settle(1, SEED);
+        casino.refundBet(1);
+        same(uint256(casino.bet(0).status), uint256(Casino.Status.Settled));
+        same(uint256(casino.bet(1).status), uint256(Casino.Status.Refunded));
+    }
+
+    function test_a_fresh_house_takes_any_stake_and_any_prize_it_can_pay() public {
+        vm.expectEmit();
+        emit Casino.LimitsSet(1, 10_000);
+        casino = new Casino(KEEPER, 60, 1_000);
+        casino.fundVault{value: 98 ether}();
+        commitOne(SEED);
+        commitOne(SEED);
+        place(1, 0, 5_000);
+        place(1 ether, 0, 100);
+        same(casino.free(), 0);
+    }
+
+    function test_a_stake_below_the_smallest_is_refused() public {
+        commitOne(SEED);
+        vm.expectEmit();
+        emit Casino.LimitsSet(1 ether, 10_000);
+        casino.setLimits(1 ether, 10_000);
+        vm.expectRevert(abi.encodeWithSelector(Casino.StakeTooSmall.selector, 1 ether - 1, 1 ether));
+        place(1 ether - 1, 0, 5_000);
+        place(1 ether, 0, 5_000);
+        same(casino.house().smallestStake, 1 ether);
+    }
+
+    function test_one_prize_reserves_its_share_of_the_free_vault_and_no_more() public {
+        commitOne(SEED);
+        commitOne(SEED);
+        casino.setLimits(1, 1_000);
+        // 101 ether are free with the stake; a tenth is 10.1 ether.
+        vm.expectRevert(abi.encodeWithSelector(Casino.PrizeTooLarge.selector, 10.1 ether, 11 ether));
+        place(1 ether, 0, 900);
+        place(1 ether, 0, 1_000);
+        same(casino.house().largestShareBp, 1_000);
+        // 91.1 ether are left free: the next prize gets a tenth of that, with its stake.
+        vm.expectRevert(abi.encodeWithSelector(Casino.PrizeTooLarge.selector, 9.21 ether, 9.9 ether));
+        place(1 ether, 0, 1_000);
+        place(0.9 ether, 0, 1_000);
+        vm.expectRevert(abi.encodeWithSelector(Casino.VaultTooPoor.selector, 84.09 ether, 9_900 ether));
+        place(1 ether, 0, 1);
+    }
+
+    function test_only_the_owner_sets_limits_and_only_within_the_rules() public {
+        vm.prank(PLAYER);
+        vm.expectRevert(abi.encodeWithSelector(Casino.NotOwner.selector, PLAYER));
+        casino.setLimits(1, 1);
+        bytes memory refusal = abi.encodeWithSelector(Casino.BadSetting.selector);
+        vm.expectRevert(refusal);
+        casino.setLimits(0, 1);
+        vm.expectRevert(refusal);
+        casino.setLimits(1, 0);
+        vm.expectRevert(refusal);
+        casino.setLimits(1, 10_001);
+        casino.setLimits(type(uint128).max, 1);
+        same(casino.smallestStake(), type(uint128).max);
+        same(casino.largestShareBp(), 1);
     }
 
     function testFuzz_a_settled_bet_pays_by_its_seed_and_frees_its_reserve(bytes32 seed, uint96 stake, uint16 width)
@@ -279,15 +349,6 @@ contract CasinoTest is Checked {
         same(casino.locked(), 0);
         vm.expectRevert(abi.encodeWithSelector(Casino.BetNotOpen.selector, index, Casino.Status.Refunded));
         settle(index, SEED);
-    }
-
-    function test_no_refund_before_the_deadline() public {
-        commitOne(SEED);
-        uint64 index = place(1 ether, 0, 5_000);
-        uint64 deadline = uint64(block.timestamp) + 60;
-        vm.warp(deadline);
-        vm.expectRevert(abi.encodeWithSelector(Casino.DeadlineAhead.selector, deadline));
-        casino.refundBet(index);
     }
 
     function test_a_bet_that_the_vault_could_not_pay_is_refused() public {
@@ -353,7 +414,26 @@ contract CasinoTest is Checked {
         same(casino.owedTotal(), 0);
         same(casino.free(), address(casino).balance);
         vm.expectRevert(abi.encodeWithSelector(Casino.NothingToMove.selector));
-        casino.claimOwed();
+        casino.claimOwed(address(this));
+    }
+
+    function test_what_is_owed_goes_to_whom_the_player_names() public {
+        commitOne(SEED);
+        Deaf deaf = new Deaf();
+        uint64 index = deaf.place{value: 1 ether}(casino);
+        vm.warp(block.timestamp + 60);
+        casino.refundBet(index);
+        vm.expectRevert(abi.encodeWithSelector(Casino.BadRecipient.selector, address(0)));
+        deaf.claimFor(address(0));
+        vm.expectRevert(
+            abi.encodeWithSelector(Casino.PaymentFailed.selector, address(deaf), 1.1 ether)
+        );
+        deaf.claimFor(address(deaf));
+        uint256 before = PLAYER.balance;
+        deaf.claimFor(PLAYER);
+        same(PLAYER.balance - before, 1.1 ether);
+        same(casino.owed(address(deaf)), 0);
+        same(casino.owedTotal(), 0);
     }
 
     function test_a_reentrant_player_is_paid_once() public {

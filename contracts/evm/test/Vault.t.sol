@@ -36,20 +36,26 @@ contract Crowd is Checked {
             open.push(index);
             ++placed;
         } catch (bytes memory reason) {
-            require(bytes4(reason) == Casino.VaultTooPoor.selector, "refused for another reason");
+            bytes4 word = bytes4(reason);
+            require(
+                word == Casino.VaultTooPoor.selector || word == Casino.PrizeTooLarge.selector
+                    || word == Casino.StakeTooSmall.selector,
+                "refused for another reason"
+            );
             vm.warp(block.timestamp + 1 hours);
         }
     }
 
     function settle(uint256 which) external {
         if (open.length == 0) return;
+        if (block.timestamp >= casino.bet(open[which % open.length]).deadline) return;
         uint64 index = pick(which);
         casino.settleBet(index, seedOf(index), new bytes32[](0));
     }
 
     function refund(uint256 which) external {
         if (open.length == 0) return;
-        vm.warp(block.timestamp + 61);
+        vm.warp(block.timestamp + 60);
         casino.refundBet(pick(which));
     }
 
@@ -69,12 +75,16 @@ contract Crowd is Checked {
         casino.fundVault{value: uint256(amount) % 5 ether + 1}();
     }
 
+    function limit(uint64 smallestStake, uint16 largestShareBp) external {
+        casino.setLimits(uint128(smallestStake) % 1 ether + 1, largestShareBp % 10_000 + 1);
+    }
+
     function listen(bool deaf_) external {
         deaf = deaf_;
     }
 
     function claim() external {
-        if (casino.owed(address(this)) != 0 && !deaf) casino.claimOwed();
+        if (casino.owed(address(this)) != 0 && !deaf) casino.claimOwed(address(this));
     }
 
     /// @dev Takes one open bet off the list.

@@ -37,6 +37,12 @@ static bool is_authority(const Info *authority, const Info *program_data, const 
            data[0] == 3 && data[12] == 1 && same(data + 13, authority->key);
 }
 
+static void say_limits(const House *house, const Input *input) {
+    Event event;
+    begin(&event, EVENT_LIMITS_SET), put64(&event, house->smallest_stake);
+    put16(&event, house->largest_share_bp), emit(&event, input);
+}
+
 static u64 initialize(Input *input, Reader *args) {
     const u8 *keeper = take(args, KEY);
     u64 window = take64(args);
@@ -70,8 +76,10 @@ static u64 initialize(Input *input, Reader *args) {
     house->bump = house_bump, house->vault_bump = vault_bump;
     house->chain_length = (u8)length;
     sol_memcpy_(house->chain, chain, length);
+    house->smallest_stake = 1, house->largest_share_bp = 10000;
     Event event;
-    begin(&event, EVENT_KEEPER_SET), put_key(&event, keeper), emit(&event);
+    begin(&event, EVENT_KEEPER_SET), put_key(&event, keeper), emit(&event, input);
+    say_limits(house, input);
     return 0;
 }
 
@@ -95,7 +103,7 @@ static u64 set_keeper(Input *input, Reader *args) {
     NEED(!zeros(keeper), BadSetting);
     copy32(house->keeper, keeper);
     Event event;
-    begin(&event, EVENT_KEEPER_SET), put_key(&event, keeper), emit(&event);
+    begin(&event, EVENT_KEEPER_SET), put_key(&event, keeper), emit(&event, input);
     return 0;
 }
 
@@ -108,7 +116,21 @@ static u64 set_paused(Input *input, Reader *args) {
     if (error) return error;
     house->paused = paused;
     Event event;
-    begin(&event, EVENT_PAUSE_SET), put8(&event, paused), emit(&event);
+    begin(&event, EVENT_PAUSE_SET), put8(&event, paused), emit(&event, input);
+    return 0;
+}
+
+static u64 set_limits(Input *input, Reader *args) {
+    u64 smallest_stake = take64(args);
+    u16 largest_share_bp = take16(args);
+    u64 error;
+    NEED(spent(args), BadInstruction);
+    NEED(input->count == 2, WrongAccount);
+    House *house = owned(input, &error);
+    if (error) return error;
+    NEED(smallest_stake && largest_share_bp && largest_share_bp <= 10000, BadSetting);
+    house->smallest_stake = smallest_stake, house->largest_share_bp = largest_share_bp;
+    say_limits(house, input);
     return 0;
 }
 
@@ -154,7 +176,7 @@ static u64 commit(Input *input, Reader *args) {
     house->committed_up_to = first + count;
     Event event;
     begin(&event, EVENT_SEED_COMMITTED), put64(&event, first), put32(&event, count), put8(&event, kind);
-    put_key(&event, root), put64(&event, reveal_by), emit(&event);
+    put_key(&event, root), put64(&event, reveal_by), emit(&event, input);
     return 0;
 }
 
@@ -181,10 +203,13 @@ static u64 place_bet(Input *input, Reader *args) {
     NEED(!house->paused, IsPaused);
     NEED(low < high && high <= FACES && high - low <= WIDEST, BadRange);
     NEED(stake, BadStake);
+    NEED(stake >= house->smallest_stake, StakeTooSmall);
     u64 prize = prize_of(stake, low, high), back = stake + penalty_of(stake, house->penalty_bp);
     NEED(prize != ~(u64)0 && back >= stake, Overflow);
     u64 reserve = prize > back ? prize : back, deadline = now() + house->reveal_window;
-    NEED(free_part(vault, house) + stake >= reserve, VaultTooPoor);
+    u64 available = free_part(vault, house) + stake;
+    NEED(available >= reserve, VaultTooPoor);
+    NEED(scaled(available, house->largest_share_bp, 10000) >= reserve, PrizeTooLarge);
     drop_late(house, deadline);
     NEED(house->pending, NoSeedsLeft);
     u8 address[KEY], bump;
@@ -207,7 +232,7 @@ static u64 place_bet(Input *input, Reader *args) {
     Event event;
     begin(&event, EVENT_BET_PLACED), put64(&event, bet->index), put_key(&event, player->key);
     put_key(&event, client_seed), put16(&event, low), put16(&event, high), put64(&event, stake);
-    put64(&event, prize), put64(&event, deadline), emit(&event);
+    put64(&event, prize), put64(&event, deadline), emit(&event, input);
     return 0;
 }
 
@@ -244,6 +269,7 @@ static u64 settle_bet(Input *input, Reader *args) {
     NEED(spent(args), BadInstruction);
     u64 error = open_bet(input, &house, &bet);
     if (error) return error;
+    NEED(now() < bet->deadline, DeadlinePassed);
     Place place = {house->chain, house->chain_length, input->program};
     Wager wager = {bet->player, bet->client_seed, bet->index, bet->stake, bet->low, bet->high};
     u8 digest[32], outcome[32];
@@ -254,9 +280,9 @@ static u64 settle_bet(Input *input, Reader *args) {
     u16 roll = (u16)below(outcome, FACES);
     u64 payout = roll >= bet->low && roll < bet->high ? prize_of(bet->stake, bet->low, bet->high) : 0;
     Event event;
-    begin(&event, EVENT_SEED_REVEALED), put64(&event, bet->index), put_key(&event, seed), emit(&event);
+    begin(&event, EVENT_SEED_REVEALED), put64(&event, bet->index), put_key(&event, seed), emit(&event, input);
     begin(&event, EVENT_BET_SETTLED), put64(&event, bet->index), put_key(&event, bet->player);
-    put16(&event, roll), put64(&event, payout), put_key(&event, outcome), emit(&event);
+    put16(&event, roll), put64(&event, payout), put_key(&event, outcome), emit(&event, input);
     return close_bet(input, house, bet, payout);
 }
 
@@ -266,11 +292,11 @@ static u64 refund_bet(Input *input, Reader *args) {
     NEED(spent(args), BadInstruction);
     u64 error = open_bet(input, &house, &bet);
     if (error) return error;
-    NEED(now() > bet->deadline, DeadlineAhead);
+    NEED(now() >= bet->deadline, DeadlineAhead);
     u64 penalty = penalty_of(bet->stake, house->penalty_bp);
     Event event;
     begin(&event, EVENT_BET_REFUNDED), put64(&event, bet->index), put_key(&event, bet->player);
-    put64(&event, bet->stake), put64(&event, penalty), emit(&event);
+    put64(&event, bet->stake), put64(&event, penalty), emit(&event, input);
     return close_bet(input, house, bet, bet->stake + penalty);
 }
 
@@ -286,7 +312,7 @@ static u64 deposit(Input *input, Reader *args) {
     u64 result = transfer(at(input, 0), at(input, 2), amount, input->accounts, input->count);
     if (result) return result;
     Event event;
-    begin(&event, EVENT_DEPOSITED), put_key(&event, at(input, 0)->key), put64(&event, amount), emit(&event);
+    begin(&event, EVENT_DEPOSITED), put_key(&event, at(input, 0)->key), put64(&event, amount), emit(&event, input);
     return 0;
 }
 
@@ -307,16 +333,17 @@ static u64 withdraw(Input *input, Reader *args) {
     NEED(same(address, account->key), WrongAccount);
     NEED(!same(account->owner, input->program), AlreadyPaid);
     NEED(free_part(vault, house) >= amount, VaultTooPoor);
+    NEED(bears(player, amount), BelowRent);
     Birth birth = {keeper, account, sizeof(Withdrawal), {seeds, 3}};
     u64 result = create(&birth, input);
     if (result) return result;
     Withdrawal *withdrawal = (Withdrawal *)account->data;
     set_kind(withdrawal->kind, ACCOUNT_WITHDRAWAL), withdrawal->amount = amount;
-    *vault->lamports -= amount;
-    *player->lamports += amount;
     Event event;
     begin(&event, EVENT_WITHDRAWN), put_key(&event, player->key), put64(&event, amount), put_key(&event, request);
-    emit(&event);
+    emit(&event, input);
+    *vault->lamports -= amount;
+    *player->lamports += amount;
     return 0;
 }
 
@@ -335,7 +362,7 @@ static u64 fund_vault(Input *input, Reader *args) {
     u64 result = transfer(funder, vault, amount, input->accounts, input->count);
     if (result) return result;
     Event event;
-    begin(&event, EVENT_VAULT_FUNDED), put_key(&event, funder->key), put64(&event, amount), emit(&event);
+    begin(&event, EVENT_VAULT_FUNDED), put_key(&event, funder->key), put64(&event, amount), emit(&event, input);
     return 0;
 }
 
@@ -350,18 +377,39 @@ static u64 defund_vault(Input *input, Reader *args) {
     NEED(same(owner->key, house->owner), NotOwner);
     NEED(amount, NothingToMove);
     NEED(free_part(vault, house) >= amount, VaultTooPoor);
+    NEED(bears(owner, amount), BelowRent);
+    Event event;
+    begin(&event, EVENT_VAULT_DEFUNDED), put_key(&event, owner->key), put64(&event, amount), emit(&event, input);
     *vault->lamports -= amount;
     *owner->lamports += amount;
-    Event event;
-    begin(&event, EVENT_VAULT_DEFUNDED), put_key(&event, owner->key), put64(&event, amount), emit(&event);
     return 0;
+}
+
+// The program's own words come back to it here, and mean something to readers alone.
+static u64 heard(Input *input) {
+    u8 bump;
+    NEED(input->count == 1, WrongAccount);
+    NEED(at(input, 0)->signer, MissingSignature);
+    NEED(is_voice(at(input, 0), input->program, &bump), WrongAccount);
+    return 0;
+}
+
+// Every verb ends with the accounts that Anchor appends for events: who signs them, and this program.
+static bool take_voice(Input *input) {
+    if (input->count < 2) return false;
+    input->count -= 2;
+    input->voice = at(input, input->count);
+    return same(at(input, input->count + 1)->key, input->program) &&
+           is_voice(input->voice, input->program, &input->voice_bump);
 }
 
 u64 entrypoint(u8 *memory) {
     Input input;
     NEED(parse(memory, &input), WrongAccount);
     NEED(input.length >= 8, BadInstruction);
+    if (kind_is(input.data, EVENT_TAG)) return heard(&input);
     Reader args = {input.data + 8, input.length - 8, true};
+    NEED(take_voice(&input), WrongAccount);
     if (kind_is(input.data, VERB_PLACE_BET)) return place_bet(&input, &args);
     if (kind_is(input.data, VERB_SETTLE_BET)) return settle_bet(&input, &args);
     if (kind_is(input.data, VERB_REFUND_BET)) return refund_bet(&input, &args);
@@ -371,6 +419,7 @@ u64 entrypoint(u8 *memory) {
     if (kind_is(input.data, VERB_FUND_VAULT)) return fund_vault(&input, &args);
     if (kind_is(input.data, VERB_DEFUND_VAULT)) return defund_vault(&input, &args);
     if (kind_is(input.data, VERB_SET_PAUSED)) return set_paused(&input, &args);
+    if (kind_is(input.data, VERB_SET_LIMITS)) return set_limits(&input, &args);
     if (kind_is(input.data, VERB_SET_KEEPER)) return set_keeper(&input, &args);
     if (kind_is(input.data, VERB_INITIALIZE)) return initialize(&input, &args);
     return BadInstruction;

@@ -40,7 +40,7 @@ extern u64 sol_memset_(u8 *to, u8 value, u64 length);
 extern u64 sol_memcmp_(const u8 *a, const u8 *b, u64 length, int *result);
 
 #define KEY 32
-#define MOST_ACCOUNTS 6
+#define MOST_ACCOUNTS 8
 #define SPARE 10240
 
 INLINE bool same(const u8 *a, const u8 *b) {
@@ -65,6 +65,8 @@ typedef struct {
     const u8 *data;
     u64 length;
     const u8 *program;
+    const Info *voice;
+    u8 voice_bump;
 } Input;
 
 // Reads the input buffer; false when it holds more accounts than any instruction takes.

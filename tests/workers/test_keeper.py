@@ -36,7 +36,7 @@ from workers.leader import connect as to_database
 from workers.sealed import Sealer
 
 SIZE = 8  # seeds in a batch
-WINDOW_S = 10  # the shortest that the contracts allow
+WINDOW_S = 40  # outlasts the keeper's outages here: from its deadline on a bet is only refunded
 KEY = "5e" * 32
 # The steps at which one keeper after the other dies; a new bet comes where it says so.
 BET = "a bet"
@@ -106,7 +106,7 @@ class Table:
         for one in reversed(await rpc.signatures(self.address, before=None, until=None)):
             if one.err is None:
                 answer = await rpc.transaction(one.signature)
-                found += solana_decode.candidates(answer, self.address, ("data",))
+                found += solana_decode.candidates(answer, self.address, ("cpi", "data"))
         await rpc.close()
         return found
 
@@ -192,7 +192,7 @@ async def keeping(table: Table, point: str = "", key: str = KEY) -> AsyncIterato
 
 
 async def tick(keeper: Keeper, enough: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(90):
+    async with asyncio.timeout(150):
         while not await enough():
             await keeper.tick()
             await asyncio.sleep(0.1)

@@ -195,7 +195,7 @@ async def keeping(table: Table, point: str = "", key: str = KEY) -> AsyncIterato
 
 
 async def tick(keeper: Keeper, enough: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(150):
         while not await enough():
             await keeper.tick()
             await asyncio.sleep(0.1)

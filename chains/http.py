@@ -63,7 +63,7 @@ class Refused(RpcError):
     def __init__(
         self, method: str, code: int, said: str, retryable: bool, data: Any = None
     ) -> None:
-        super().__init__(f"{method}: {said} ({code})", retryable)
+        super().__init__(f"{method}: {' '.join(said.split())} ({code})", retryable)
         self.code = code
         self.said = said
         self.data = data

@@ -63,7 +63,7 @@ class Refused(RpcError):
     def __init__(
         self, method: str, code: int, said: str, retryable: bool, data: Any = None
     ) -> None:
-        super().__init__(f"{method}: {said} ({code})", retryable)
+        super().__init__(f"{method}: {' '.join(said.split())} ({code})", retryable)
         self.code = code
         self.said = said
         self.data = data
@@ -324,7 +324,8 @@ class Node:
                 headers={"content-type": "application/json"},
             ) as answer:
                 return answer.status, await answer.read(), _rest(answer.headers)
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError, RuntimeError) as error:
+            # The last is a session that somebody closed under way: the next question opens another.
             where = redacted(provider.url)
             raise RpcError(f"{method}: {where} does not answer: {plainly(error)}") from None
 

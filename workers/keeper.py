@@ -97,6 +97,9 @@ class Planned:
     key: LocalAccount | Keypair | None
 
 
+Wallets = dict[str, evm.Sender | solana.Sender]  # by the network's name
+
+
 async def run(settings: Settings) -> None:
     """Keep every casino whose key is set, until cancelled.
 
@@ -108,12 +111,17 @@ async def run(settings: Settings) -> None:
         if _verbs(settings, source.program) & {"settleBet", "settle_bet"}
     ]
     await check(settings, wanted)
-    while True:
-        try:
-            await lead(settings, wanted)
-        except* (psycopg.Error, OSError) as group:
-            logger.warning("the keeper waits: {}", group.exceptions[0])
-        await asyncio.sleep(STANDBY_S)
+    wallets: Wallets = {}
+    try:
+        while True:
+            try:
+                await lead(settings, wanted, wallets)
+            except* (psycopg.Error, OSError) as group:
+                logger.warning("the keeper waits: {}", group.exceptions[0])
+            await asyncio.sleep(STANDBY_S)
+    finally:
+        for wallet in wallets.values():
+            await wallet.rpc.close()
 
 
 async def check(settings: Settings, wanted: Sequence[Any]) -> None:
@@ -142,7 +150,7 @@ async def check(settings: Settings, wanted: Sequence[Any]) -> None:
             await rpc.close()
 
 
-async def lead(settings: Settings, wanted: Sequence[Any]) -> None:
+async def lead(settings: Settings, wanted: Sequence[Any], wallets: Wallets) -> None:
     """Keep for as long as this connection holds the lock; returns when another one does."""
     async with await connect(settings) as connection:
         if not await leads(connection, LEADER):
@@ -150,13 +158,13 @@ async def lead(settings: Settings, wanted: Sequence[Any]) -> None:
         logger.info("keeping {} casinos", len(wanted))
         async with asyncio.TaskGroup() as tasks:
             for source in wanted:
-                tasks.create_task(keep(settings, source))
+                tasks.create_task(keep(settings, source, wallets))
             while True:
                 await connection.execute("SELECT 1")  # the lock lives as long as this answers
                 await asyncio.sleep(STANDBY_S)
 
 
-async def keep(settings: Settings, source: Any) -> None:
+async def keep(settings: Settings, source: Any, wallets: Wallets) -> None:
     """One casino, whatever its nodes answer: trouble with one chain is never another's.
 
     Raises `WrongKey`.
@@ -167,7 +175,7 @@ async def keep(settings: Settings, source: Any) -> None:
         try:
             while True:
                 try:
-                    keeper = keeper or await begin(settings, source, connection)
+                    keeper = keeper or await begin(settings, source, connection, wallets)
                     if keeper is None:
                         logger.warning("no keeper key for {}: its bets wait", source.program)
                         return
@@ -191,13 +199,15 @@ async def keep(settings: Settings, source: Any) -> None:
                 await keeper.house.close()
 
 
-async def begin(settings: Settings, source: Any, connection: Connection) -> Keeper | None:
+async def begin(
+    settings: Settings, source: Any, connection: Connection, wallets: Wallets
+) -> Keeper | None:
     """The keeper of a casino whose node answered, or None without a key.
 
     Raises `ChainError`, among them `WrongKey`.
     """
     expected = await pinned(connection, planned(settings, source).network)
-    house = await introduce(settings, source, expected)
+    house = await introduce(settings, source, expected, wallets)
     if house is None:
         return None
     sealer = Sealer(bytes.fromhex(settings.seed_key))
@@ -259,35 +269,45 @@ async def identify(rpc: evm_rpc.Rpc | solana_rpc.Rpc, network: Network) -> None:
         raise WrongChain(said) from None
 
 
-async def introduce(settings: Settings, source: Any, expected: str | None = None) -> House | None:
+async def introduce(
+    settings: Settings, source: Any, expected: str | None = None, wallets: Wallets | None = None
+) -> House | None:
     """The house of a source, or None without a key for it. Raises `ChainError`.
 
-    `expected` is the only chain it may be on.
+    `expected` is the only chain it may be on. One key numbers its txs in one place: casinos of a
+    network share its wallet.
     """
     one = planned(settings, source)
     if one.key is None:
         return None
-    rpc = asked(settings, one, expected or one.network.caip2)
+    wallet = _wallet(settings, one, {} if wallets is None else wallets)
+    wallet.rpc.node.forget()
+    wallet.rpc.node.expected = expected or one.network.caip2
+    means, interface = one.means, one.means.interface_json()
     try:
-        await identify(rpc, one.network)
-        return await _met(settings, one, rpc)
+        await identify(wallet.rpc, one.network)
+        if isinstance(wallet, solana.Sender):
+            return await SolanaHouse.meet(wallet, means.address, interface)
+        depth = settings.confirmations.get(one.network.name, one.network.confirmations)
+        return await EvmHouse.meet(wallet, means.address, interface, depth)
     except BaseException:
-        await rpc.close()
+        await wallet.rpc.close()
         raise
 
 
-async def _met(settings: Settings, one: Planned, rpc: evm_rpc.Rpc | solana_rpc.Rpc) -> House:
-    means, interface = one.means, one.means.interface_json()
-    depth = settings.confirmations.get(one.network.name, one.network.confirmations)
-    if isinstance(rpc, evm_rpc.Rpc):
-        assert isinstance(one.key, LocalAccount)
-        most_fee = int(settings.keeper_max_fee_gwei * GWEI)
-        renew_s = settings.keeper_renew_s
-        wallet = evm.Sender(rpc, one.key.key, most_fee=most_fee, renew_s=renew_s)
-        return await EvmHouse.meet(wallet, means.address, interface, depth)
-    assert isinstance(one.key, Keypair)
-    purse = solana.Sender(rpc, one.key, reuse_s=1.0)
-    return await SolanaHouse.meet(purse, means.address, interface)
+def _wallet(settings: Settings, one: Planned, wallets: Wallets) -> evm.Sender | solana.Sender:
+    name = one.network.name
+    if name not in wallets:
+        rpc = asked(settings, one, None)
+        if isinstance(rpc, evm_rpc.Rpc):
+            assert isinstance(one.key, LocalAccount)
+            most_fee = int(settings.keeper_max_fee_gwei * GWEI)
+            renew_s = settings.keeper_renew_s
+            wallets[name] = evm.Sender(rpc, one.key.key, most_fee=most_fee, renew_s=renew_s)
+        else:
+            assert isinstance(one.key, Keypair)
+            wallets[name] = solana.Sender(rpc, one.key, reuse_s=1.0)
+    return wallets[name]
 
 
 @dataclass(frozen=True, slots=True)

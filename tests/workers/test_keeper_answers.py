@@ -21,10 +21,13 @@ from solders.keypair import Keypair
 
 from chains import http
 from chains.errors import ChainError, RpcError, WrongChain
+from chains.evm import send as evm
 from chains.evm.send import SendRefused
+from local import deploy
+from local.players import evm_key
 from settings import Settings
 from tests.chains.moody import SECRET, TROUBLES, Moody, moody, result
-from tests.flow.conftest import EVM_KEY, Line, laid
+from tests.flow.conftest import ETHER, EVM_KEY, Line, laid
 from workers import keeper as room
 from workers.houses import BadKey, Batch, OpenBet, State, outlook
 from workers.keeper import Keeper
@@ -244,6 +247,26 @@ async def test_every_url_of_a_network_is_asked_in_turn(line: Line) -> None:
             assert (await house.state()).committed_up_to >= 0
             await house.close()
         assert broken.moods
+
+
+async def test_two_casinos_of_a_network_number_their_txs_together(line: Line) -> None:
+    async with evm.Sender(line.evm_url, evm_key(3)) as owner:
+        keeper = line.evm.sender.address
+        other = await deploy.to_evm(owner, keeper, vault=ETHER)
+        third = await deploy.to_evm(owner, keeper, vault=ETHER)
+    sources = [{"program": "casino_evm", "address": address} for address in (other, third)]
+    async with moody(line.evm_url) as node:
+        chosen = settings(line, sources=sources, rpc={"evm-local": [node.url]})
+        task = asyncio.create_task(room.run(chosen))
+        query = (
+            "SELECT count(*)::int FROM seed_batches WHERE state = 'confirmed'"
+            f" AND program IN ('{other}', '{third}')"
+        )
+        await line.until(query, [(2,)], 60)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        assert node.methods.count("eth_sendRawTransaction") == 2
 
 
 @dataclass

@@ -123,7 +123,7 @@ class Settings(BaseSettings):
     ]
     cors_origins: list[str] = ["*"]
 
-    rpc: dict[str, list[str]] = Field(default={}, repr=False)
+    rpc: dict[str, list[str]] = Field(default={}, repr=False)  # providers put keys into URLs
     ws: dict[str, str] = Field(default={}, repr=False)
     sources: list[SourceSetting] = []
     programs_dir: Path | None = None
@@ -152,6 +152,8 @@ class Settings(BaseSettings):
     keeper_evm_key: str = Field(default="", repr=False)
     seed_key: SeedKey = Field(default=DEVELOPMENT_SEED_KEY, repr=False)
     seed_batch: int = Field(default=1024, ge=1, le=65536)
+    keeper_max_fee_gwei: float = Field(default=100.0, gt=0)
+    keeper_renew_s: float = Field(default=15.0, ge=1)
 
     @model_validator(mode="after")
     def _refuse_default_secrets_in_production(self) -> Settings:

@@ -20,7 +20,13 @@ STANDING_S = 60.0
 # What a provider says may hold its URL, and a key in it. Anyone may read how the house is, so only
 # the class of a fault is told; the indexer's log and `fairhouse doctor` have the words.
 FAULTS = (
-    (re.compile(r"\bserves\b"), "its RPC serves another chain"),
+    (re.compile(r"began again"), "its chain began again"),
+    (
+        re.compile(r"the chain dropped block"),
+        "its chain dropped more blocks than can be taken back",
+    ),
+    (re.compile(r"\bserves\b|it answers"), "its RPC serves another chain"),
+    (re.compile(r"stay confirmed"), "some bets stay confirmed: no node knows of them any more"),
     (
         re.compile(r"HTTP 429|too many requests|rate.?limit", re.I),
         "its provider limits how often it is asked",

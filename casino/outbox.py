@@ -44,8 +44,13 @@ ORDER BY CASE WHEN t.ended THEN greatest(b.settled_position, b.placed_position)
 """
 )
 
-RETRACTED = MESSAGE + (
-    " CROSS JOIN LATERAL (VALUES ('bet.retracted', false)) AS t(type, ended) ORDER BY b.id"
+# What is left of a bet: an ending that still stands is told with its payout.
+RETRACTED = (
+    MESSAGE
+    + """
+CROSS JOIN LATERAL (VALUES ('bet.retracted', b.settled_tx IS NOT NULL)) AS t(type, ended)
+ORDER BY b.id
+"""
 )
 
 ANNOUNCE = b"""

@@ -15,6 +15,7 @@ import msgspec
 from loguru import logger
 
 from chains.errors import ChainError, RpcError, WrongChain
+from chains.redaction import plainly, redacted
 
 T = TypeVar("T")
 Call = tuple[str, Sequence[Any]]
@@ -23,12 +24,15 @@ FIRST_REST_S, LONGEST_REST_S = 0.25, 15.0
 TOO_MANY = (-32005, -32029, -32097)
 LAGGING = (-32004, -32014, -32016)
 INTERNAL = -32603
+NOT_HERE = (401, 402, 403, 404, 408, 429)  # no key, no credit, no such place, not now
+UNREADABLE = (msgspec.MsgspecError, RecursionError)  # the second for brackets without an end
 UNKNOWN_METHOD = -32601
 # What providers say under codes that mean nothing; all of it passes with time or elsewhere.
 PASSING = re.compile(
     r"rate.?limit|too many requests|request limit|compute units|capacity|throttl|quota"
     r"|header not found|unknown block|block not found|not (yet )?available|unavailable"
-    r"|timed? ?out|temporar|try again|overload|busy|behind|minimum context slot",
+    r"|timed? ?out|temporar|try again|overload|busy|behind|minimum context slot"
+    r"|unauthori[sz]ed|forbidden|access denied|api.?key|suspended",
     re.IGNORECASE,
 )
 
@@ -48,18 +52,21 @@ class ErrorObject(msgspec.Struct):
 class Head(msgspec.Struct):
     """What every answer has beside its result, which is parsed by itself, typed."""
 
-    id: Any = None
+    id: int | str | None = None
     error: ErrorObject | None = None
     result: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class Refused(RpcError):
-    """The node understood the question and said no; `code` and `said` are its own."""
+    """The node understood the question and said no; `code`, `said` and `data` are its own."""
 
-    def __init__(self, method: str, code: int, said: str, retryable: bool) -> None:
-        super().__init__(f"{method}: {said} ({code})", retryable)
+    def __init__(
+        self, method: str, code: int, said: str, retryable: bool, data: Any = None
+    ) -> None:
+        super().__init__(f"{method}: {' '.join(said.split())} ({code})", retryable)
         self.code = code
         self.said = said
+        self.data = data
 
 
 class Rested(RpcError):
@@ -78,7 +85,7 @@ Check = Callable[[Sequence[msgspec.Raw]], None]
 class Provider:
     """One URL with its budget: `rate` calls a second, and a rest after each failure."""
 
-    url: str
+    url: str = field(repr=False)
     rate: float
     resting_until: float = 0.0
     failures: int = 0
@@ -187,8 +194,13 @@ class Node:
 
         `judge` may know a refusal better: the error that it gives is raised at once.
         """
-        results = await self.ask_together([(method, params)], judge=judge, tries=tries)
-        return _typed(method, results[0], kind)
+        found: list[T] = []
+
+        def shaped(results: Sequence[msgspec.Raw]) -> None:
+            found[:] = [_typed(method, results[0], kind)]
+
+        await self.ask_together([(method, params)], judge=judge, check=shaped, tries=tries)
+        return found[0]
 
     async def ask_together(
         self,
@@ -255,7 +267,7 @@ class Node:
         provider.checked = True
 
     def _strike(self, provider: Provider, error: WrongChain) -> None:
-        logger.error("{} is not asked any more: {}", provider.url, error)
+        logger.error("{} is not asked any more: {}", redacted(provider.url), error)
         provider.wrong = str(error)
 
     def _read(self, answer: str) -> str:
@@ -285,7 +297,7 @@ class Node:
         status, raw, rest_s = await self._post(provider, name, body)
         try:
             heads = msgspec.json.decode(raw, type=list[Head])
-        except msgspec.MsgspecError:
+        except UNREADABLE:
             # One object for a whole batch is an error of the batch, or a page that is no JSON.
             one = _head(name, status, raw, rest_s)
             if one.error is not None and not _passes(one.error, status):
@@ -312,8 +324,10 @@ class Node:
                 headers={"content-type": "application/json"},
             ) as answer:
                 return answer.status, await answer.read(), _rest(answer.headers)
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise RpcError(f"{method}: {type(error).__name__} {error}".strip()) from error
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError, RuntimeError) as error:
+            # The last is a session that somebody closed under way: the next question opens another.
+            where = redacted(provider.url)
+            raise RpcError(f"{method}: {where} does not answer: {plainly(error)}") from None
 
 
 def stranger(refused: Refused) -> WrongChain | None:
@@ -329,14 +343,14 @@ def _body(n: int, method: str, params: Sequence[Any]) -> dict[str, Any]:
 
 def _rest(headers: Any) -> float | None:
     after = headers.get("retry-after", "")
-    return float(after) if after.isdigit() else None
+    return float(after) if after.isdecimal() else None
 
 
 def _head(method: str, status: int, raw: bytes, rest_s: float | None) -> Head:
     """The answer's outside. 429, 5xx and what is no JSON pass with time."""
     try:
         head = msgspec.json.decode(raw, type=Head)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise Rested(f"{method}: HTTP {status}, and no JSON-RPC answer", rest_s) from error
     if status == 429:
         raise Rested(f"{method}: HTTP 429", rest_s)
@@ -346,22 +360,27 @@ def _head(method: str, status: int, raw: bytes, rest_s: float | None) -> Head:
 def _result(method: str, status: int, head: Head) -> msgspec.Raw:
     if head.error is not None:
         said = head.error.message
-        raise Refused(method, head.error.code, said, _passes(head.error, status))
+        raise Refused(method, head.error.code, said, _passes(head.error, status), head.error.data)
     if status >= 400:
-        raise RpcError(f"{method}: HTTP {status}", retryable=status >= 500)
+        raise RpcError(f"{method}: HTTP {status}", retryable=_of_the_provider(status))
     return head.result
 
 
 def _passes(error: ErrorObject, status: int) -> bool:
     """Whether asking again, later or elsewhere, may help."""
     known = error.code in TOO_MANY or error.code in LAGGING or error.code == INTERNAL
-    return known or status >= 500 or PASSING.search(error.message) is not None
+    return known or _of_the_provider(status) or PASSING.search(error.message) is not None
+
+
+def _of_the_provider(status: int) -> bool:
+    """Whether a status says that this provider will not do, whatever it was asked."""
+    return status >= 500 or status in NOT_HERE
 
 
 def _typed(method: str, raw: msgspec.Raw, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(raw, type=kind)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise RpcError(f"{method}: an answer of another shape: {error}") from error
 
 

@@ -8,10 +8,8 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Literal
-from urllib.parse import urlsplit
 
 import psycopg
-from eth_account import Account
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 from redis.asyncio import Redis
@@ -24,6 +22,8 @@ from websockets.exceptions import WebSocketException
 import settings as environment
 from chains import networks
 from chains.errors import ChainError
+from chains.evm.rpc import Rpc as EvmRpc
+from chains.redaction import plainly, redacted
 from db import migrate
 from db.session import plain
 from indexer import source
@@ -106,6 +106,7 @@ async def examine(settings: Settings) -> AsyncIterator[Finding]:
         yield await program(settings, one, books)
     for one in kept(planned):
         yield await keeper(settings, one)
+        yield await window(settings, one)
     for name, url in {one.network.name: one.ws_url for one in planned}.items():
         yield await wake(settings, name, url)
 
@@ -177,7 +178,7 @@ async def nodes(settings: Settings, books: Books) -> AsyncIterator[Finding]:
             continue
         expected = network.caip2 or books.pins.get(name)
         for url in urls:
-            part = f"rpc {name} {_host(url)}"
+            part = f"rpc {name} {redacted(url)}"
             yield await _node(part, source.ROOMS[network.chain]([url]), expected)
 
 
@@ -245,8 +246,8 @@ async def keeper(settings: Settings, one: Planned) -> Finding:
         return Finding("open", part, said)
     try:
         evm = chain == "evm"
-        address = Account.from_key(key).address if evm else str(houses.keypair(key).pubkey())
-    except (ValueError, TypeError):
+        address = houses.account(key).address if evm else str(houses.keypair(key).pubkey())
+    except houses.BadKey:
         return Finding("broken", part, f"this is no {chain} key")
     rpc = source.rpcs(settings, [one])[one.network.name]
     try:
@@ -259,6 +260,30 @@ async def keeper(settings: Settings, one: Planned) -> Finding:
     return Finding("well" if balance else "broken", part, f"{address} holds {held}")
 
 
+async def window(settings: Settings, one: Planned) -> Finding:
+    """Whether a bet can be final, and then settled, before its deadline."""
+    part, means = f"reveal window on {one.network.name}", one.means
+    depth = settings.confirmations.get(one.network.name, one.network.confirmations)
+    rpc = source.rpcs(settings, [one])[one.network.name]
+    asking = houses.evm_window if isinstance(rpc, EvmRpc) else houses.solana_window
+    try:
+        async with asked(rpc):
+            length = await asking(rpc, means.address, means.interface_json())  # type: ignore[arg-type]
+            lag = await rpc.lag(depth)
+    except NO_ANSWER as error:
+        return Finding("broken", part, f"no node says how long it is: {_line(error)}")
+    if lag is None:
+        said = f"{length} s; the chain stands still, so nobody knows how far finality is behind"
+        return Finding("open", part, said)
+    said = f"{length} s, finality is {lag:.0f} s behind"
+    match houses.outlook(lag, length):
+        case "hopeless":
+            return Finding("broken", part, f"{said}: every bet would have to be refunded")
+        case "tight":
+            return Finding("open", part, f"{said}: bets may be settled too late")
+    return Finding("well", part, said)
+
+
 async def wake(settings: Settings, name: str, url: str | None) -> Finding:
     """A websocket, which may be missing: polling goes on without it."""
     part, polled = f"websocket {name}", f"polled every {settings.poll_ms} ms"
@@ -266,9 +291,10 @@ async def wake(settings: Settings, name: str, url: str | None) -> Finding:
         return Finding("open", part, f"none is set: {polled} (FAIRHOUSE_WS)")
     try:
         async with connect(url, open_timeout=ANSWER_S):
-            return Finding("well", part, f"answers at {_host(url)}")
-    except (OSError, WebSocketException, TimeoutError) as error:
-        return Finding("open", part, f"{_host(url)} does not answer: {polled} ({_line(error)})")
+            return Finding("well", part, f"answers at {redacted(url)}")
+    except (OSError, WebSocketException, TimeoutError, ValueError) as error:
+        said = f"{redacted(url)} does not answer: {polled} ({plainly(error)})"
+        return Finding("open", part, said)
 
 
 @contextlib.asynccontextmanager
@@ -279,12 +305,6 @@ async def asked(rpc: AnyRpc) -> AsyncIterator[None]:
             yield
     finally:
         await rpc.close()
-
-
-def _host(url: str) -> str:
-    """Where a URL points, without the path and the user, where providers put their keys."""
-    parts = urlsplit(url)
-    return f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
 
 
 def _line(error: BaseException) -> str:

@@ -11,6 +11,8 @@ from loguru import logger
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidURI, WebSocketException
 
+from chains.redaction import plainly, redacted
+
 FIRST_S, LONGEST_S = 0.5, 15.0
 
 
@@ -34,10 +36,10 @@ async def wake(url: str, chain: str, address: str, woken: asyncio.Event) -> None
                 async for _ in socket:
                     woken.set()
                     pause = FIRST_S
-        except InvalidURI as error:
-            logger.error("no wake-up calls, only polling: {}", error)
+        except (InvalidURI, ValueError):
+            logger.error("no wake-up calls, only polling: {} is no websocket", redacted(url))
             return
         except (OSError, WebSocketException, TimeoutError) as error:
-            logger.debug("no wake-up calls from {}: {}", url, error)
+            logger.debug("no wake-up calls from {}: {}", redacted(url), plainly(error))
         await asyncio.sleep(pause * random.uniform(0.8, 1.2))
         pause = min(pause * 2, LONGEST_S)

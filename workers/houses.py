@@ -9,10 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from eth_account import Account
+from eth_account.signers.local import LocalAccount
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
-from chains.errors import ChainError
+from chains.errors import ChainError, RpcError
 from chains.evm import rpc as evm_rpc
 from chains.evm import send as evm
 from chains.evm.send import SendRefused as EvmRefused
@@ -62,8 +64,19 @@ class Foreign(ChainError):
         super().__init__(f"{network}: the seeds committed from {batch.first} are not ours")
 
 
+class BadKey(ChainError):
+    """A key in the settings that is none; what it says is not shown."""
+
+    def __init__(self, chain: str) -> None:
+        super().__init__(f"FAIRHOUSE_KEEPER_{chain.upper()}_KEY is no {chain} key")
+
+
 class House(Protocol):
-    """One casino contract, and the keeper's hand on it."""
+    """One casino contract, and the keeper's hand on it.
+
+    `lag` is how many seconds finality is behind, None where that cannot be seen now; `waits`
+    whether a tx that was sent has not landed and is still worked on.
+    """
 
     network: str
     chain: bytes
@@ -78,31 +91,33 @@ class House(Protocol):
     async def settle(self, bet: OpenBet, seed: bytes, proof: Sequence[bytes]) -> str: ...
     async def refund(self, bet: OpenBet) -> str: ...
     async def renew(self) -> None: ...
+    async def waits(self, tx: str) -> bool: ...
+    async def lag(self) -> float | None: ...
     async def close(self) -> None: ...
 
 
 class EvmHouse:
-    """The contract of contracts/evm."""
+    """The contract of contracts/evm; `depth` decides what is final where the node has no word."""
 
-    def __init__(self, sender: evm.Sender, address: str, interface: Any, network: str) -> None:
+    def __init__(
+        self, sender: evm.Sender, address: str, interface: Any, network: str, depth: int = 0
+    ) -> None:
         self.network, self.chain = network, network.encode()
         self.address, self.program = address, bytes.fromhex(address[2:])
         self.reveal_window = 0
         self._sender, self._contract = sender, evm.Program(interface, address)
+        self._depth = depth
 
     @classmethod
-    async def meet(cls, url: str, key: str, address: str, interface: Any) -> EvmHouse:
-        node = evm_rpc.Rpc([url])
-        try:
-            network = await node.network()
-        finally:
-            await node.close()
-        house = cls(evm.Sender(url, key), address, interface, network)
-        house.reveal_window = await house._sender.read(house._contract, "revealWindow")
+    async def meet(
+        cls, sender: evm.Sender, address: str, interface: Any, depth: int = 0
+    ) -> EvmHouse:
+        house = cls(sender, address, interface, await sender.rpc.network(), depth)
+        house.reveal_window = await evm_window(sender.rpc, address, interface)
         return house
 
     async def state(self, *, finalized: bool = False) -> State:
-        at: Any = "finalized" if finalized else "latest"
+        at = await self._sender.rpc.finalized(self._depth) if finalized else None
         verbs = ("nextIndex", "committedUpTo")
         found = [await self._sender.read(self._contract, verb, at=at) for verb in verbs]
         return State(*found)
@@ -143,6 +158,12 @@ class EvmHouse:
     async def renew(self) -> None:
         await self._sender.renew()
 
+    async def waits(self, tx: str) -> bool:
+        return await self._sender.waits(tx)
+
+    async def lag(self) -> float | None:
+        return await self._sender.rpc.lag(self._depth)
+
     async def close(self) -> None:
         await self._sender.__aexit__()
 
@@ -159,13 +180,8 @@ class SolanaHouse:
         self._account = self._casino.derive(b"house")
 
     @classmethod
-    async def meet(cls, url: str, key: Keypair, address: str, interface: Any) -> SolanaHouse:
-        node = solana_rpc.Rpc([url])
-        try:
-            network = await node.network()
-        finally:
-            await node.close()
-        house = cls(solana.Sender(url, key, reuse_s=1.0), address, interface, network)
+    async def meet(cls, sender: solana.Sender, address: str, interface: Any) -> SolanaHouse:
+        house = cls(sender, address, interface, await sender.rpc.network())
         fields, _ = await house._read(finalized=False)
         house.reveal_window = fields[0]
         house.chain = fields[10][: fields[9]]  # commitments are bound to the contract's own word
@@ -210,6 +226,13 @@ class SolanaHouse:
         """Nothing waits here: a tx lands within its blockhash's life, or never."""
         await asyncio.sleep(0)
 
+    async def waits(self, tx: str) -> bool:
+        """Sending again costs nothing: what has landed fails in the preflight."""
+        return False
+
+    async def lag(self) -> float | None:
+        return await self._sender.rpc.lag()
+
     async def close(self) -> None:
         await self._sender.__aexit__()
 
@@ -221,15 +244,50 @@ class SolanaHouse:
         return {"bet": place, "player": player}
 
     async def _read(self, *, finalized: bool) -> tuple[tuple[Any, ...], bytes]:
-        at: Any = "finalized" if finalized else "confirmed"
+        at: solana_rpc.Commitment = "finalized" if finalized else "confirmed"
         data = await self._sender.read(self._account, at=at)
         if data is None or len(data) < HOUSE.size:
             raise ChainError(f"there is no casino at {self.address} on {self.network} yet")
-        return HOUSE.unpack_from(data), data
+        fields = HOUSE.unpack_from(data)
+        if len(data) < HOUSE.size + fields[8] * BATCH.size:
+            raise RpcError(f"{self.network}: the account of the casino came cut off")
+        return fields, data
+
+
+def outlook(lag: float, window: int) -> str:
+    """Whether bets can be settled in time with finality so far behind: well, tight or hopeless."""
+    if lag >= window:
+        return "hopeless"
+    return "tight" if lag * 2 > window else "well"
+
+
+async def evm_window(rpc: evm_rpc.Rpc, address: str, interface: Any) -> int:
+    """The reveal window of a contract, in seconds."""
+    return int(await evm.read(rpc, evm.Program(interface, address), "revealWindow"))
+
+
+async def solana_window(rpc: solana_rpc.Rpc, address: str, interface: Any) -> int:
+    """The reveal window of a program, in seconds."""
+    data = await rpc.data(str(solana.Program(interface, address).derive(b"house")))
+    if data is None or len(data) < HOUSE.size:
+        raise ChainError(f"there is no casino at {address} yet")
+    return int(HOUSE.unpack_from(data)[0])
 
 
 def keypair(text: str) -> Keypair:
-    """A Solana key as base58, or as the JSON array of a key file."""
-    if text.lstrip().startswith("["):
-        return Keypair.from_bytes(bytes(json.loads(text)))
-    return Keypair.from_base58_string(text)
+    """A Solana key as base58, or as the JSON array of a key file. Raises `BadKey`."""
+    try:
+        if text.lstrip().startswith("["):
+            return Keypair.from_bytes(bytes(json.loads(text)))
+        return Keypair.from_base58_string(text)
+    except (ValueError, TypeError, OverflowError):
+        raise BadKey("solana") from None
+
+
+def account(text: str) -> LocalAccount:
+    """An EVM key as hex. Raises `BadKey`."""
+    try:
+        made: LocalAccount = Account.from_key(text)
+    except (ValueError, TypeError):
+        raise BadKey("evm") from None
+    return made

@@ -8,16 +8,27 @@ from __future__ import annotations
 
 import asyncio
 import time
+import traceback
+from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import psycopg
+from eth_account.signers.local import LocalAccount
 from loguru import logger
+from solders.keypair import Keypair
 
-from chains import manifest
-from chains.errors import ChainError
+from chains import manifest, networks
+from chains.errors import ChainError, RpcError, WrongChain
+from chains.evm import rpc as evm_rpc
+from chains.evm import send as evm
+from chains.manifest import Manifest
+from chains.networks import Network
+from chains.redaction import plainly
+from chains.solana import rpc as solana_rpc
+from chains.solana import send as solana
 from settings import Settings
 from workers import houses
 from workers.houses import REFUSED, Batch, EvmHouse, Foreign, House, OpenBet, SolanaHouse
@@ -29,10 +40,20 @@ STANDBY_S = 1.0
 TICK_S = 0.25
 RESEND_S = 20.0  # how long a sent tx is waited for before it is sent again
 LONGEST_PAUSE_S = 60.0
+LONGEST_REST_S = 15.0
+ANSWER_S = 5.0
+LOOK_S = 15.0  # between two looks at how far finality is behind
+LOOKS = 64
+LATE_S = 5  # how long after its deadline a bet may be refunded instead
+GWEI = 10**9
 REVEAL_WITHIN_S = 7 * 86_400  # how long a batch may lie before it is worthless
 MARGIN_S = 3_600  # a batch that close to its end is not counted on
 TOGETHER = 8
-OPEN_AT_ONCE = 500
+OPEN_AT_ONCE = 128
+# The database is the same for every casino; all else is the trouble of one.
+FOR_ALL = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.ProgrammingError)
+# What a bet may be answered with that only concerns itself.
+UNANSWERABLE = (*REFUSED, ValueError, TypeError, LookupError)
 
 UNCONFIRMED = """
 SELECT first, count, root, reveal_by FROM seed_batches
@@ -50,6 +71,9 @@ SELECT coalesce(sum(first + count - greatest(first, %s)) FILTER (
     coalesce(max(first + count) FILTER (WHERE state <> 'foreign'), 0)
 FROM seed_batches WHERE network = %s AND program = %s
 """
+PINNED = "SELECT network FROM networks WHERE name = %s"
+# What can be done something about, the nearest deadline first and what is late last; those that
+# were answered just now are left out, so that they hide nobody.
 OPEN = """
 SELECT b.id, b.seed_index, b.player, b.client_seed, b.deadline, s.sealed, s.batch_first
 FROM bets b JOIN sources o ON o.id = b.source_id
@@ -58,26 +82,75 @@ LEFT JOIN (seeds s JOIN seed_batches c
     AND c.state = 'confirmed')
 ON s.network = o.network AND s.program = o.address AND s.index = b.seed_index
 WHERE o.network = %s AND o.address = %s AND b.status = 'placed' AND b.finality = 'finalized'
-ORDER BY b.seed_index LIMIT %s
+    AND (s.sealed IS NOT NULL OR b.deadline < %s) AND b.seed_index <> ALL(%s::bigint[])
+ORDER BY b.deadline < %s, b.deadline, b.seed_index LIMIT %s
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A casino as settings and manifest describe it; without a key nobody keeps it."""
+
+    means: Manifest
+    network: Network
+    urls: Sequence[str]
+    key: LocalAccount | Keypair | None
+
+
+Wallets = dict[str, evm.Sender | solana.Sender]  # by the network's name
+
+
 async def run(settings: Settings) -> None:
-    """Keep every casino whose key is set, until cancelled."""
+    """Keep every casino whose key is set, until cancelled.
+
+    Raises `ChainError` on a mistake in the settings, before anything is drawn or sent.
+    """
     wanted = [
         source
         for source in settings.sources
         if _verbs(settings, source.program) & {"settleBet", "settle_bet"}
     ]
-    while True:
+    await check(settings, wanted)
+    wallets: Wallets = {}
+    try:
+        while True:
+            try:
+                await lead(settings, wanted, wallets)
+            except* (psycopg.Error, OSError) as group:
+                logger.warning("the keeper waits: {}", group.exceptions[0])
+            await asyncio.sleep(STANDBY_S)
+    finally:
+        for wallet in wallets.values():
+            await wallet.rpc.close()
+
+
+async def check(settings: Settings, wanted: Sequence[Any]) -> None:
+    """Keys are keys, and every node that answers serves the chain it should.
+
+    Raises `ChainError`. Nodes and databases that do not answer are checked when they do.
+    """
+    for one in [planned(settings, source) for source in wanted]:
+        if one.key is None:
+            continue
         try:
-            await lead(settings, wanted)
-        except* (psycopg.Error, OSError) as group:
-            logger.warning("the keeper waits: {}", group.exceptions[0])
-        await asyncio.sleep(STANDBY_S)
+            async with asyncio.timeout(ANSWER_S):
+                async with await connect(settings) as connection:
+                    expected = await pinned(connection, one.network)
+        except (psycopg.Error, OSError) as error:
+            logger.warning("the database does not answer yet: {}", plainly(error))
+            expected = one.network.caip2
+        rpc = asked(settings, one, expected)
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                await identify(rpc, one.network)
+        except (RpcError, TimeoutError) as error:
+            said = error if isinstance(error, RpcError) else plainly(error)
+            logger.warning("{} does not answer yet: {}", one.network.name, said)
+        finally:
+            await rpc.close()
 
 
-async def lead(settings: Settings, wanted: Sequence[Any]) -> None:
+async def lead(settings: Settings, wanted: Sequence[Any], wallets: Wallets) -> None:
     """Keep for as long as this connection holds the lock; returns when another one does."""
     async with await connect(settings) as connection:
         if not await leads(connection, LEADER):
@@ -85,66 +158,165 @@ async def lead(settings: Settings, wanted: Sequence[Any]) -> None:
         logger.info("keeping {} casinos", len(wanted))
         async with asyncio.TaskGroup() as tasks:
             for source in wanted:
-                tasks.create_task(keep(settings, source))
+                tasks.create_task(keep(settings, source, wallets))
             while True:
                 await connection.execute("SELECT 1")  # the lock lives as long as this answers
                 await asyncio.sleep(STANDBY_S)
 
 
-async def keep(settings: Settings, source: Any) -> None:
-    """One casino, from the first answer of its node on. Raises `WrongKey`."""
-    meet = partial(introduce, settings, source)
-    sealer, failures = Sealer(bytes.fromhex(settings.seed_key)), 0
+async def keep(settings: Settings, source: Any, wallets: Wallets) -> None:
+    """One casino, whatever its nodes answer: trouble with one chain is never another's.
+
+    Raises `WrongKey`.
+    """
+    failures = 0
     async with await connect(settings) as connection:
-        while True:
-            house: House | None = None
-            try:
-                house = await meet()
-                if house is None:
-                    logger.warning("no keeper key for {}: its bets wait", source.program)
-                    return
-                await tried(connection, sealer, house)
-                keeper = Keeper(house, connection, sealer, settings.seed_batch)
-                while True:
+        keeper: Keeper | None = None
+        try:
+            while True:
+                try:
+                    keeper = keeper or await begin(settings, source, connection, wallets)
+                    if keeper is None:
+                        logger.warning("no keeper key for {}: its bets wait", source.program)
+                        return
                     await keeper.tick()
                     failures = 0
-                    await asyncio.sleep(TICK_S)
-            except WrongKey:
-                raise
-            except ChainError as error:
-                failures += 1
-                logger.warning("{}: {}", source.program, error)
-                await asyncio.sleep(min(TICK_S * 2**failures, 15))
-            finally:
-                if house is not None:
-                    await house.close()
+                except (*FOR_ALL, WrongKey):
+                    raise
+                except RpcError as error:  # the node is away, what was sent is still under way
+                    failures += 1
+                    logger.warning("{}: {}", source.program, error)
+                except Exception as error:
+                    # What the node meant nobody knows; the casino is met anew, like a stranger.
+                    failures += 1
+                    logger.error("{}: {}", source.program, _said(error))
+                    if keeper is not None:
+                        await keeper.house.close()
+                    keeper = None
+                await asyncio.sleep(min(TICK_S * 2 ** min(failures, 10), LONGEST_REST_S))
+        finally:
+            if keeper is not None:
+                await keeper.house.close()
 
 
-async def introduce(settings: Settings, source: Any) -> House | None:
-    """The house of a source, or None without a key for it. Raises `ChainError`."""
+async def begin(
+    settings: Settings, source: Any, connection: Connection, wallets: Wallets
+) -> Keeper | None:
+    """The keeper of a casino whose node answered, or None without a key.
+
+    Raises `ChainError`, among them `WrongKey`.
+    """
+    expected = await pinned(connection, planned(settings, source).network)
+    house = await introduce(settings, source, expected, wallets)
+    if house is None:
+        return None
+    sealer = Sealer(bytes.fromhex(settings.seed_key))
+    try:
+        await tried(connection, sealer, house)
+    except BaseException:
+        await house.close()
+        raise
+    return Keeper(house, connection, sealer, settings.seed_batch)
+
+
+def planned(settings: Settings, source: Any) -> Planned:
+    """What settings and manifest say of a casino. Raises `ChainError` on the first mistake."""
     folders = [settings.programs_dir] if settings.programs_dir else []
     means = manifest.load(source.program, folders).located(
         network=source.network, address=source.address
     )
-    urls = settings.rpc.get(means.network, [])
-    if not urls:
-        raise ChainError(f"no RPC URL is set for network {means.network} (FAIRHOUSE_RPC)")
-    interface = means.interface_json()
-    if means.chain == "evm":
-        key = settings.keeper_evm_key
-        return await EvmHouse.meet(urls[0], key, means.address, interface) if key else None
-    if not settings.keeper_solana_key:
+    means.validate()
+    network = networks.load(means.network)
+    key: LocalAccount | Keypair | None = None
+    if network.chain == "evm" and settings.keeper_evm_key:
+        key = houses.account(settings.keeper_evm_key)
+    if network.chain == "solana" and settings.keeper_solana_key:
+        key = houses.keypair(settings.keeper_solana_key)
+    urls = settings.rpc.get(network.name, [])
+    if key is not None and not urls:
+        raise ChainError(f"no RPC URL is set for network {network.name} (FAIRHOUSE_RPC)")
+    return Planned(means, network, urls, key)
+
+
+async def pinned(connection: Connection, network: Network) -> str | None:
+    """The one chain that a network's name may stand for, as far as that is settled."""
+    row = await (await connection.execute(PINNED, (network.name,))).fetchone()
+    before = None if row is None else str(row[0])
+    if network.caip2 is not None and before is not None:
+        evm_rpc.agree(network.caip2, before, network.name)
+    return network.caip2 or before
+
+
+def asked(settings: Settings, one: Planned, expected: str | None) -> evm_rpc.Rpc | solana_rpc.Rpc:
+    """All URLs of a network to ask in turn; one that serves another chain is never asked."""
+    room = evm_rpc.Rpc if one.network.chain == "evm" else solana_rpc.Rpc
+    rpc = room(
+        one.urls,
+        rate=settings.rpc_rate,
+        concurrency=settings.rpc_concurrency,
+        timeout_s=settings.rpc_timeout_s,
+    )
+    rpc.node.expected = expected
+    return rpc
+
+
+async def identify(rpc: evm_rpc.Rpc | solana_rpc.Rpc, network: Network) -> None:
+    """Raises `WrongChain` when no node serves what the network's name stands for."""
+    try:
+        await rpc.network()
+    except WrongChain as error:
+        said = f"the RPC of network {network.name} is another chain's: {error}"
+        raise WrongChain(said) from None
+
+
+async def introduce(
+    settings: Settings, source: Any, expected: str | None = None, wallets: Wallets | None = None
+) -> House | None:
+    """The house of a source, or None without a key for it. Raises `ChainError`.
+
+    `expected` is the only chain it may be on. One key numbers its txs in one place: casinos of a
+    network share its wallet.
+    """
+    one = planned(settings, source)
+    if one.key is None:
         return None
-    pair = houses.keypair(settings.keeper_solana_key)
-    return await SolanaHouse.meet(urls[0], pair, means.address, interface)
+    wallet = _wallet(settings, one, {} if wallets is None else wallets)
+    wallet.rpc.node.forget()
+    wallet.rpc.node.expected = expected or one.network.caip2
+    means, interface = one.means, one.means.interface_json()
+    try:
+        await identify(wallet.rpc, one.network)
+        if isinstance(wallet, solana.Sender):
+            return await SolanaHouse.meet(wallet, means.address, interface)
+        depth = settings.confirmations.get(one.network.name, one.network.confirmations)
+        return await EvmHouse.meet(wallet, means.address, interface, depth)
+    except BaseException:
+        await wallet.rpc.close()
+        raise
 
 
-@dataclass
+def _wallet(settings: Settings, one: Planned, wallets: Wallets) -> evm.Sender | solana.Sender:
+    name = one.network.name
+    if name not in wallets:
+        rpc = asked(settings, one, None)
+        if isinstance(rpc, evm_rpc.Rpc):
+            assert isinstance(one.key, LocalAccount)
+            most_fee = int(settings.keeper_max_fee_gwei * GWEI)
+            renew_s = settings.keeper_renew_s
+            wallets[name] = evm.Sender(rpc, one.key.key, most_fee=most_fee, renew_s=renew_s)
+        else:
+            assert isinstance(one.key, Keypair)
+            wallets[name] = solana.Sender(rpc, one.key, reuse_s=1.0)
+    return wallets[name]
+
+
+@dataclass(frozen=True, slots=True)
 class Try:
-    """A bet that was answered, and when to look at it again."""
+    """A tx that was sent, or refused: when to look at it again."""
 
     again_at: float
-    times: int = 1
+    times: int = 0
+    tx: str | None = None
 
 
 @dataclass
@@ -156,20 +328,54 @@ class Keeper:
     sealer: Sealer
     size: int
     tries: dict[int, Try] = field(default_factory=dict)
-    sent_at: dict[int, float] = field(default_factory=dict)
+    commits: dict[int, Try] = field(default_factory=dict)
+    lags: deque[float] = field(default_factory=lambda: deque(maxlen=LOOKS))
+    looked_at: float = -LOOK_S
+    outlook: str = "well"
     proofs: Proofs = field(init=False)
 
     def __post_init__(self) -> None:
         self.proofs = Proofs(self.connection, self.house)
 
     async def tick(self) -> None:
-        """One look at commitments and open bets. Raises `ChainError` when the node is away."""
+        """One look at open bets and commitments. Raises `ChainError` when the node is away."""
+        await self.watch()
+        await self.house.renew()
+        await self.answer_bets()
         waiting = await self.unconfirmed()
+        firsts = {batch.first for batch in waiting}
+        self.commits = {first: one for first, one in self.commits.items() if first in firsts}
         for batch in waiting:
             await self.carry(batch)
         if not waiting:
             await self.provide()
-        await self.answer_bets()
+
+    async def watch(self) -> None:
+        """See now and then whether finality comes within the reveal window, and say so if not.
+
+        Finality comes in steps: a window is hopeless only when it is shorter than the best of them.
+        """
+        now = time.monotonic()
+        if now - self.looked_at < LOOK_S:
+            return
+        self.looked_at, window = now, self.house.reveal_window
+        seen = await self.house.lag()
+        if seen is None:  # nothing moves, so nothing is told
+            self.outlook = "well"
+            return
+        self.lags.append(seen)
+        best, worst = min(self.lags), max(self.lags)
+        before, self.outlook = self.outlook, houses.outlook(best, window)
+        if self.outlook == "well":
+            self.outlook = houses.outlook(worst, window).replace("hopeless", "tight")
+        if self.outlook == before:
+            return
+        said = f"{self.house.network}: finality is {best:.0f} to {worst:.0f} s behind, "
+        said += f"the reveal window is {window} s"
+        if self.outlook == "hopeless":
+            logger.error("{}: bets could only be refunded, so no seeds are committed", said)
+        elif self.outlook == "tight":
+            logger.warning("{}: bets may be settled too late", said)
 
     async def unconfirmed(self) -> list[Batch]:
         key = (self.house.network, self.house.address)
@@ -190,22 +396,27 @@ class Keeper:
                 await self.mark(batch, "foreign")
             logger.error("{}: bets on them can only be refunded", error)
             return
-        if time.monotonic() - self.sent_at.get(batch.first, -RESEND_S) < RESEND_S:
+        before = self.commits.get(batch.first, Try(0.0))
+        if time.monotonic() < before.again_at or self.outlook == "hopeless":
+            return
+        if before.tx is not None and await self.house.waits(before.tx):
             return
         if (await self.house.state()).committed_up_to != batch.first:
             return  # it is there and not final yet, or an older batch comes first
-        self.sent_at[batch.first] = time.monotonic()
-        await self.house.renew()
+        self.commits[batch.first] = Try(time.monotonic() + RESEND_S)
         fresh = Batch(batch.first, batch.count, batch.root, self.horizon())
         try:
             tx = await self.house.commit(fresh)
         except REFUSED as error:
             logger.warning("committing from {}: {}", batch.first, error)
             return
+        self.commits[batch.first] = replace(self.commits[batch.first], tx=tx)
         await self.mark(fresh, "sent", tx)
 
     async def provide(self) -> None:
         """Draw the next batch when fewer than half of one are left."""
+        if self.outlook == "hopeless":
+            return
         state = await self.house.state()
         usable, drawn = await self.supply(state.next_index)
         if usable * 2 >= self.size:
@@ -241,34 +452,53 @@ class Keeper:
 
     async def answer_bets(self) -> None:
         """Settle what is final and open, a few at a time; what was just sent is left alone."""
-        key = (self.house.network, self.house.address, OPEN_AT_ONCE)
-        rows = await (await self.connection.execute(OPEN, key)).fetchall()
-        self.tries = {row[1]: self.tries[row[1]] for row in rows if row[1] in self.tries}
-        now = time.monotonic()
-        due = [row for row in rows if row[1] not in self.tries or self.tries[row[1]].again_at < now]
-        if any(row[1] in self.tries for row in due):
-            await self.house.renew()
-        for at in range(0, len(due), TOGETHER):
-            await asyncio.gather(*(self.answer(row) for row in due[at : at + TOGETHER]))
+        now, late = time.monotonic(), int(time.time()) - LATE_S
+        resting = [index for index, one in self.tries.items() if one.again_at > now]
+        key = (self.house.network, self.house.address)
+        values = (*key, late, resting, late, OPEN_AT_ONCE)
+        rows = await (await self.connection.execute(OPEN, values)).fetchall()
+        kept = {*resting, *(row[1] for row in rows)}
+        self.tries = {index: one for index, one in self.tries.items() if index in kept}
+        for at in range(0, len(rows), TOGETHER):
+            together = [self.answer(row) for row in rows[at : at + TOGETHER]]
+            for done in await asyncio.gather(*together, return_exceptions=True):
+                if done is not None:
+                    raise done
 
     async def answer(self, row: Sequence[Any]) -> None:
         """One bet: its seed if we have it, its money back when we do not."""
         bet, sealed, first = OpenBet(*row[:5]), row[5], row[6]
-        before = self.tries.get(bet.index)
-        times = before.times + 1 if before else 1
-        overdue = bet.deadline is not None and time.time() > bet.deadline + 5
-        pause = RESEND_S
+        before = self.tries.get(bet.index, Try(0.0))
+        overdue = bet.deadline is not None and time.time() > bet.deadline + LATE_S
+        times, pause, tx = before.times, RESEND_S, before.tx
         try:
-            if sealed is not None and not (overdue and times > 3):
+            if tx is not None and await self.house.waits(tx):
+                return
+            times, tx = times + 1, None
+            # Late by our clock is not yet late by the chain's: what it refuses, it says for free.
+            if sealed is not None and not (overdue and times % 2 == 0):
                 seed = self.sealer.open(self.house, bet.index, bytes(sealed))
-                await self.house.settle(bet, seed, await self.proofs.of(bet.index, first=first))
+                proof = await self.proofs.of(bet.index, first=first)
+                tx = await self.house.settle(bet, seed, proof)
             elif overdue:
-                await self.house.refund(bet)
+                tx = await self.house.refund(bet)
                 logger.warning("bet {} is refunded: it could not be settled", bet.index)
-        except (*REFUSED, ValueError) as error:
+        except UNANSWERABLE as error:
             pause = min(2.0**times, LONGEST_PAUSE_S)
             logger.debug("bet {}: {}", bet.index, error)
-        self.tries[bet.index] = Try(time.monotonic() + pause, times)
+        except RpcError:
+            times, pause = before.times, LONGEST_REST_S  # others first, when the node is back
+            raise
+        finally:
+            self.tries[bet.index] = Try(time.monotonic() + pause, times, tx)
+
+
+def _said(error: Exception) -> str:
+    """What went wrong; of foreign errors their kind and place, for their text may hold a URL."""
+    if isinstance(error, ChainError):
+        return str(error)
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{plainly(error)} at {Path(last.filename).name}:{last.lineno}"
 
 
 def _verbs(settings: Settings, program: str) -> set[str]:

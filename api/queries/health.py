@@ -4,7 +4,8 @@ from __future__ import annotations
 
 SOURCES = """
 SELECT s.program, n.name AS network, s.address, s.head, s.frontier, s.finalized, s.error,
-    s.head - s.frontier AS lag, extract(epoch FROM now() - s.polled_at)::float AS polled_s_ago
+    greatest(s.head - s.frontier, 0) AS lag,
+    extract(epoch FROM now() - s.polled_at)::float AS polled_s_ago
 FROM sources s JOIN networks n USING (network) ORDER BY s.id
 """
 PAGES = """

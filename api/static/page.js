@@ -3,10 +3,14 @@
 
 const MOST_ROWS = 50;
 const LOOK_MS = 2000;
+const AGAIN_MS = 1000;
+const ENDED = ["settled", "refunded"];
 const COINS = { 60: [18, "ETH"], 501: [9, "SOL"] };
 const byId = (id) => document.getElementById(id);
 const rows = new Map(); // bet id -> its row, newest first in the table
 const places = {}; // channel -> how far we heard, so that nothing is missed when we come back
+const waiting = { feed: "connecting", house: "" }; // what each part is waited for with; empty when well
+let held; // messages that come while the newest bets are being read: they are told after those
 
 const element = (name, text, kind) => {
   const made = document.createElement(name);
@@ -25,11 +29,14 @@ const amount = (units, asset) => {
   const digits = units.replace("-", "").padStart(decimals + 1, "0");
   const whole = digits.slice(0, digits.length - decimals);
   const part = digits.slice(digits.length - decimals).slice(0, 5).replace(/0+$/, "");
+  if (/^0+$/.test(whole + part) && /[1-9]/.test(digits)) return `<${sign}0.00001 ${symbol}`;
   return `${sign}${whole}${part ? `.${part}` : ""} ${symbol}`;
 };
 
 const choice = ({ choice: chosen }) =>
   chosen && chosen.low !== undefined ? `${chosen.low}–${chosen.high - 1}` : JSON.stringify(chosen ?? "");
+
+const clock = (time) => (time ? new Date(time).toLocaleTimeString([], { hour12: false }) : "");
 
 const result = (bet) => {
   if (bet.status === "placed") return ["waits", "quiet"];
@@ -38,27 +45,26 @@ const result = (bet) => {
   return bet.payout === "0" ? [`${roll}lost`, ""] : [`${roll}won ${amount(bet.payout, bet.asset)}`, "won"];
 };
 
-const drawn = (bet) => {
-  const row = element("tr", undefined, "new");
+const drawn = (bet, kind) => {
+  const row = element("tr", undefined, kind);
   row.dataset.bet = bet.id;
   row.dataset.status = bet.status;
   row.title = bet.tx || "";
-  const [text, kind] = result(bet);
+  const [text, colour] = result(bet);
   row.append(
     element("td", bet.network.startsWith("solana:") ? "Solana" : "EVM"),
+    element("td", clock(bet.placed_at), "wide quiet"),
     element("td", short(bet.player), "wide"),
     element("td", choice(bet)),
     element("td", amount(bet.stake, bet.asset), "number"),
-    element("td", text, `number ${kind}`),
+    element("td", text, `number ${colour}`),
   );
   return row;
 };
 
-const show = (bet) => {
+const show = (bet, kind) => {
   const old = rows.get(bet.id);
-  // A bet that has ended is not placed again by a message that came late.
-  if (old && bet.status === "placed") return;
-  const row = drawn(bet);
+  const row = drawn(bet, kind);
   if (old) old.replaceWith(row);
   else byId("bets").prepend(row);
   rows.set(bet.id, row);
@@ -70,6 +76,14 @@ const show = (bet) => {
   byId("none").hidden = true;
 };
 
+// Every message says what stands now, and the last one is right: an ending that the chain took back
+// leaves its bet placed. Only a placing that was read already with its ending is old news.
+const tell = (type, bet) => {
+  if (held) return held.push([type, bet]);
+  const known = rows.get(bet.id)?.dataset.status;
+  if (type !== "bet.placed" || !ENDED.includes(known)) show(bet, "new");
+};
+
 const card = (title, facts, kind = "") => {
   const made = element("div", undefined, `card ${kind}`);
   const list = element("dl");
@@ -78,7 +92,12 @@ const card = (title, facts, kind = "") => {
   return made;
 };
 
-const read = async (path) => (await fetch(path)).json();
+// A browser's own copy is never believed without asking whether it still holds.
+const read = async (path) => {
+  const answer = await fetch(path, { cache: "no-cache" });
+  if (!answer.ok && path !== "/health") throw new Error(`${path} says ${answer.status}`);
+  return answer.json();
+};
 
 const totals = async () => {
   const said = await read("/api/casino/stats");
@@ -93,15 +112,16 @@ const totals = async () => {
         ["paid", amount(sum.paid, sum.asset)],
       ]);
     }),
-    card("Players", [["at this house", said.players]]),
   );
+  byId("players").textContent = `by ${said.players} ${said.players === 1 ? "player" : "players"}`;
 };
 
 const health = async () => {
   const said = await read("/health");
   const under = Object.values(said.pages || {}).reduce((sum, { pages }) => sum + pages, 0);
+  const sources = (said.sources || []).sort((one, other) => (one.network < other.network ? -1 : 1));
   byId("line").replaceChildren(
-    ...(said.sources || []).map((source) =>
+    ...sources.map((source) =>
       card(source.network, [
         ["chain head", source.head],
         ["read up to", source.frontier],
@@ -112,32 +132,50 @@ const health = async () => {
       ["pages under way", under],
       ["messages waiting", said.outbox?.waiting],
       ["dead letters", said.dead_letters],
-      ["processes", (said.processes || []).filter((one) => one.ok).length],
-    ], said.status === "ok" ? "" : "bad"),
+      ["processes", (said.processes || []).reduce((sum, { live }) => sum + live, 0)],
+    ], said.status === "ok" ? "house" : "house bad"),
   );
   byId("troubles").replaceChildren(...(said.troubles || []).map((trouble) => element("li", trouble)));
 };
 
+// The newest bets as they are now, in the place of whatever was shown, then what came meanwhile.
 const recent = async () => {
-  for (const bet of (await read(`/api/bets/recent?limit=${MOST_ROWS}`)).items.reverse()) show(bet);
-};
-
-const state = (name, text) => {
-  byId("live").dataset.state = name;
-  byId("live").textContent = text;
-};
-
-const heard = (said) => {
-  if (said.type === "subscribed") {
-    state("live", "live");
-    if (said.recovered !== true) recent();
-    return;
+  const mine = (held = []);
+  try {
+    const { items } = await read(`/api/bets/recent?limit=${MOST_ROWS}`);
+    if (held !== mine) return;
+    rows.clear();
+    byId("bets").replaceChildren();
+    byId("none").hidden = false;
+    for (const bet of items.reverse()) show(bet);
+    held = undefined;
+    for (const [type, bet] of mine) tell(type, bet);
+  } catch {
+    setTimeout(() => held === mine && recent(), AGAIN_MS);
   }
-  if (said.seq === undefined) return;
-  const channel = said.type.startsWith("bet.") ? "bets" : "stats";
-  places[channel] = { epoch: said.epoch, seq: said.seq };
-  if (channel === "bets") show(said.data);
-  else totals();
+};
+
+const wait = (part, words) => {
+  waiting[part] = words;
+  const text = waiting.house || waiting.feed;
+  byId("live").dataset.state = text ? "waiting" : "live";
+  byId("live").textContent = text || "live";
+};
+
+const heard = ({ type, channel, channels, data, epoch, seq, recovered }) => {
+  if (type === "subscribed") wait("feed", "");
+  if (type === "gap" || (type === "subscribed" && recovered !== true)) {
+    const name = channel || channels[0];
+    places[name] = { epoch, seq };
+    if (name === "bets") recent();
+    else totals().catch(() => {});
+  } else if (type.startsWith("bet.")) {
+    places.bets = { epoch, seq };
+    tell(type, data);
+  } else if (type.startsWith("stats.")) {
+    places.stats = { epoch, seq };
+    totals().catch(() => {});
+  }
 };
 
 const listen = (url) => {
@@ -146,7 +184,7 @@ const listen = (url) => {
   socket.onopen = () => socket.send(JSON.stringify({ type: "subscribe", channels: ["bets", "stats"], ...since }));
   socket.onmessage = ({ data }) => heard(JSON.parse(data));
   socket.onclose = () => {
-    state("waiting", "reconnecting");
+    wait("feed", "reconnecting");
     setTimeout(() => listen(url), 500 + Math.random() * 1000);
   };
 };
@@ -155,11 +193,20 @@ const listen = (url) => {
 const look = async () => {
   try {
     await Promise.all([health(), totals()]);
+    wait("house", "");
   } catch {
-    state("waiting", "no answer");
+    wait("house", "no answer");
   }
   setTimeout(look, LOOK_MS);
 };
 
-read("/api/line").then(({ feed_url: url }) => listen(url)).catch((error) => state("waiting", String(error)));
+const begin = async () => {
+  try {
+    listen((await read("/api/line")).feed_url);
+  } catch {
+    setTimeout(begin, AGAIN_MS);
+  }
+};
+
+begin();
 look();

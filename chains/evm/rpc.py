@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import Annotated, Any
 
 import msgspec
 from Crypto.Hash import keccak
@@ -19,14 +21,18 @@ from chains.http import TIMEOUT_S, Call, Node, Refused, typed
 __all__ = ["Header", "RangeTooLarge", "Rpc", "RpcError", "agree"]
 
 TOGETHER = 50  # headers in one batch
+Quantity = Annotated[str, msgspec.Meta(pattern="^0x[0-9a-fA-F]{1,64}$")]
+Hash = Annotated[str, msgspec.Meta(pattern="^0x[0-9a-fA-F]{64}$")]
+Data = Annotated[str, msgspec.Meta(pattern="^0x([0-9a-fA-F]{2})*$")]
 
 
 class Header(msgspec.Struct, rename="camel", frozen=True):
-    number: str
+    number: Quantity
     hash: str
     parent_hash: str
-    timestamp: str = "0x0"
-    logs_bloom: str = "0x"
+    timestamp: Quantity = "0x0"
+    logs_bloom: Data = "0x"
+    base_fee_per_gas: Quantity | None = None
 
     def block(self) -> Block:
         return Block(int(self.number, 16), self.hash, self.parent_hash)
@@ -75,7 +81,7 @@ class Rpc:
         return await self.node.identity()
 
     async def head(self) -> int:
-        return int(await self.node.ask("eth_blockNumber", [], str), 16)
+        return int(await self.node.ask("eth_blockNumber", [], Quantity), 16)
 
     async def finalized(self, depth: int) -> int:
         """The height that will not be dropped: the node's own word, else `depth` below the head.
@@ -94,6 +100,19 @@ class Rpc:
         if self._tagged:
             raise RpcError("the node names no final block, and one was named before")
         return finality.height(await self.head(), depth)
+
+    async def lag(self, depth: int) -> float | None:
+        """How many seconds the newest final block is behind the head, as far as can be seen.
+
+        None where the head has not moved for longer than that: the chain waits, not finality.
+        """
+        final = await self._header(hex(await self.finalized(depth)))
+        head = await self._header("latest")
+        if head is None or final is None:
+            return None
+        lag = int(head.timestamp, 16) - int(final.timestamp, 16)
+        still = time.time() - int(head.timestamp, 16)
+        return float(lag) if lag == 0 or still < lag else None
 
     async def block(self, number: int) -> Block | None:
         """The header at a height, or None when the node has none yet."""
@@ -134,7 +153,7 @@ class Rpc:
             calls.append(("eth_getBlockByNumber", [hex(lower), False]))
 
         def reached(results: Sequence[msgspec.Raw]) -> None:
-            if int(typed(results[0], str), 16) < upper:
+            if int(typed(results[0], Quantity), 16) < upper:
                 raise RpcError(f"the node lags behind block {upper}")
             for header in results[2:]:
                 believed(header, lower)
@@ -152,9 +171,16 @@ class Rpc:
         """Whether a contract lives at an address."""
         return len(await self.node.ask("eth_getCode", [address, "latest"], str)) > len("0x")
 
+    async def call(self, call: Mapping[str, Any], at: int | None = None) -> bytes:
+        """What a contract returns to a call that changes nothing, now or at a height."""
+        asked = [dict(call), "latest" if at is None else hex(at)]
+        answer: str = await self.node.ask("eth_call", asked, Data)
+        return bytes.fromhex(answer[2:])
+
     async def balance(self, address: str) -> int:
         """What an address holds of the network's own coin."""
-        return int(await self.node.ask("eth_getBalance", [address, "latest"], str), 16)
+        asked = [address, "latest"]
+        return int(await self.node.ask("eth_getBalance", asked, Quantity), 16)
 
     async def _header(self, number: str) -> Header | None:
         return await self.node.ask("eth_getBlockByNumber", [number, False], Header | None)  # type: ignore[arg-type]

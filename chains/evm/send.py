@@ -3,24 +3,38 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import Iterator, Sequence
-from typing import Any, Literal
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
-from aiohttp import ClientError
+import msgspec
 from eth_abi.abi import decode
+from eth_abi.exceptions import DecodingError
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
 from eth_typing import ChecksumAddress
-from web3 import AsyncHTTPProvider, AsyncWeb3
-from web3.exceptions import ContractLogicError, TimeExhausted, Web3RPCError
+from web3 import AsyncWeb3
 from web3.types import TxParams
 
 from chains.errors import ChainError, RpcError
+from chains.evm.rpc import Hash, Header, Quantity, Rpc
+from chains.http import Call, Refused, typed
 
 POLL_S = 0.1
 FEES_S = 1.0  # how long a base fee may be used: it moves by an eighth per block at most
+RENEW_S = 15.0  # how long a tx waits before more is offered for it
 HEADROOM = 1.25  # over the estimate of gas: a bet may cross into the next batch of seeds
+MOST_WAITING = 64  # what nodes keep of one sender's txs
+NOTHING_GAS = 21_000  # what a tx costs that does nothing
+# Nodes take a tx in another's place for a tenth more, some for an eighth.
+DEARER = (9, 8)
+KNOWN = re.compile(
+    r"already (known|imported|exists)|known transaction|alreadyknown|already in (the )?\w*pool",
+    re.IGNORECASE,
+)
+PAST = re.compile(r"nonce( is)? too low|old nonce|nonce.*already used", re.IGNORECASE)
+REVERTED = 3  # the code of a call that the contract refused
 
 
 class SendRefused(ChainError):
@@ -52,32 +66,96 @@ class Program:
         """What a view returned: its only value, or a list of all."""
         if not data:
             raise SendRefused(f"there is no contract at {self.address}")
-        values = decode(self._answers[verb], data)
+        try:
+            values = decode(self._answers[verb], data)
+        except (DecodingError, ValueError, OverflowError) as error:
+            raise RpcError(f"{verb}: an answer of another shape") from error
         return values[0] if len(values) == 1 else list(values)
 
 
-@contextlib.contextmanager
-def asking() -> Iterator[None]:
-    """Whatever goes wrong on the way to a node, in our words."""
-    try:
-        yield
-    except (ContractLogicError, Web3RPCError) as error:
-        raise SendRefused(str(error)) from error
-    except (ClientError, OSError, TimeoutError) as error:
-        raise RpcError(f"the node does not answer: {error}") from error
+class Receipt(msgspec.Struct, rename="camel"):
+    block_number: Quantity
+    status: Quantity = "0x1"
+    contract_address: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Market:
+    """What the newest block costs, and how many of our txs have landed by then."""
+
+    asked_at: float
+    height: int
+    base: int
+    tip: int
+    landed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fees:
+    """What is offered for each gas: at most `most`, of it `tip` to the block's maker."""
+
+    most: int
+    tip: int
+
+    @classmethod
+    def of(cls, market: Market, cap: int | None) -> Fees:
+        return cls(market.base * 2 + market.tip, market.tip).under(cap)
+
+    def under(self, cap: int | None) -> Fees:
+        most = self.most if cap is None else min(self.most, cap)
+        return Fees(most, min(self.tip, most))
+
+    def dearer(self, market: Fees, cap: int | None) -> Fees:
+        """The market's fees, yet so much more than these that a node takes them instead.
+
+        These again where the cap does not allow that.
+        """
+        times, over = DEARER
+        least = Fees(-(-self.most * times // over), -(-self.tip * times // over))
+        risen = Fees(max(market.most, least.most), max(market.tip, least.tip)).under(cap)
+        return risen if risen.most >= least.most and risen.tip >= least.tip else self
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A tx that was sent and has not landed; `hashes` are its names under each fee so far."""
+
+    call: Mapping[str, Any]
+    fees: Fees
+    sent_at: float
+    height: int
+    hashes: tuple[str, ...] = field(repr=False)
+
+
+def judged(error: Refused) -> ChainError | None:
+    """A refusal that no other node would take back."""
+    reverted = error.code == REVERTED or "revert" in error.said.lower()
+    return SendRefused(str(error)) if reverted or not error.retryable else None
 
 
 class Sender:
-    """One signer on one network; its transactions are numbered here, one after the other."""
+    """One signer on one network; its transactions are numbered here, one after the other.
 
-    def __init__(self, rpc_url: str, key: bytes | str) -> None:
+    `most_fee` is the most wei that is ever offered for one gas; `renew_s` how long a tx waits
+    before `renew` offers more for it. Closes the `Rpc` it is given.
+    """
+
+    def __init__(
+        self,
+        rpc: Rpc | str,
+        key: bytes | str,
+        *,
+        most_fee: int | None = None,
+        renew_s: float = RENEW_S,
+    ) -> None:
         self.key: LocalAccount = Account.from_key(key)
-        self._web3 = AsyncWeb3(AsyncHTTPProvider(rpc_url))
+        self.rpc = Rpc([rpc], rate=1_000) if isinstance(rpc, str) else rpc
+        self._most_fee, self._renew_s = most_fee, renew_s
         self._turn = asyncio.Lock()
         self._tx_nonce: int | None = None
-        self._chain_id: int | None = None
-        self._fees: tuple[float, int, int] = (-FEES_S, 0, 0)
-        self._sent: dict[int, dict[str, Any]] = {}
+        self._chain_id = 0
+        self._market: Market | None = None
+        self._waiting: dict[int, Waiting] = {}
 
     @property
     def address(self) -> str:
@@ -87,7 +165,7 @@ class Sender:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._web3.provider.disconnect()
+        await self.rpc.close()
 
     async def send(self, call: TxParams) -> str:
         """Sign and send; the hash. Raises `SendRefused` when the node or the contract says no.
@@ -96,100 +174,202 @@ class Sender:
         """
         async with self._turn:
             try:
-                with asking():
-                    filled = await self._filled(call)
-                    tx = await self._broadcast(filled)
+                return await self._send(call)
             except BaseException:
                 self._tx_nonce = None  # whether the number was used, the node knows
                 raise
-            self._tx_nonce = int(filled["nonce"]) + 1
-            self._sent[int(filled["nonce"])] = filled
-            return tx
 
     async def renew(self) -> int:
-        """Send what still waits again, for a quarter more; how many that were."""
-        async with self._turn, contextlib.AsyncExitStack() as stack:
-            stack.enter_context(asking())
-            landed = await self._web3.eth.get_transaction_count(self.key.address, "latest")
-            self._sent = {n: filled for n, filled in self._sent.items() if n >= landed}
-            for filled in self._sent.values():
-                for fee in ("maxFeePerGas", "maxPriorityFeePerGas"):
-                    filled[fee] = filled[fee] * 5 // 4 + 1
-                with contextlib.suppress(Web3RPCError):  # it landed meanwhile
-                    await self._broadcast(filled)
-            self._tx_nonce = None
-            return len(self._sent)
+        """Send again what waits for long, and offer more for it; how many txs a node took.
+
+        Nothing is sent again before a new block has come: what no block could take is not too
+        cheap. The first tx holds up all others, so it rises by itself; those follow the market.
+        """
+        async with self._turn:
+            if not any(self._due(one) for one in self._waiting.values()):
+                return 0
+            market = await self._look(afresh=True)
+            price = Fees.of(market, self._most_fee)
+            taken = 0
+            for nonce in sorted(self._waiting):
+                one = self._waiting[nonce]
+                if not self._due(one) or market.height <= one.height:
+                    continue
+                risen = one.fees
+                if nonce == market.landed or one.fees.most < market.base + market.tip:
+                    risen = one.fees.dearer(price, self._most_fee)
+                taken += await self._renewed(nonce, one, risen, market)
+            return taken
+
+    async def waits(self, tx: str) -> bool:
+        """Whether a tx that was sent here has not landed, whatever is offered for it by now."""
+        async with self._turn:
+            if not any(tx in one.hashes for one in self._waiting.values()):
+                return False
+            await self._look()
+            return any(tx in one.hashes for one in self._waiting.values())
 
     async def read(
-        self,
-        program: Program,
-        verb: str,
-        args: Sequence[object] = (),
-        *,
-        at: Literal["latest", "finalized"] = "latest",
+        self, program: Program, verb: str, args: Sequence[object] = (), *, at: int | None = None
     ) -> Any:
-        """What a view of the contract answers."""
-        with asking():
-            return program.answer(verb, await self._web3.eth.call(program.call(verb, args), at))
+        """What a view of the contract answers, now or at a height."""
+        return await read(self.rpc, program, verb, args, at=at)
 
     async def confirm(self, tx: str, *, timeout_s: float = 60.0) -> int:
         """The height of a tx once it is in a block. Raises `SendRefused` or `SendLost`."""
-        try:
-            with asking():
-                receipt = await self._web3.eth.wait_for_transaction_receipt(
-                    tx,  # type: ignore[arg-type]
-                    timeout_s,
-                    POLL_S,
-                )
-        except TimeExhausted as error:
-            raise SendLost(f"{tx} did not land within {timeout_s:.0f} s") from error
-        if receipt["status"] != 1:
-            raise SendRefused(f"{tx} failed in block {receipt['blockNumber']}")
-        return receipt["blockNumber"]
+        receipt = await self._receipt(tx, timeout_s)
+        height = int(receipt.block_number, 16)
+        if int(receipt.status, 16) != 1:
+            raise SendRefused(f"{tx} failed in block {height}")
+        return height
 
     async def deploy(self, bytecode: str, interface: Sequence[Any], args: Sequence[object]) -> str:
         """The address of a new contract."""
-        made = self._web3.eth.contract(abi=list(interface), bytecode=bytecode)
+        made = AsyncWeb3().eth.contract(abi=list(interface), bytecode=bytecode)
         data = made.constructor(*args).data_in_transaction
         tx = await self.send({"data": data, "value": 0})  # type: ignore[typeddict-item]
         await self.confirm(tx)
-        receipt = await self._web3.eth.get_transaction_receipt(tx)  # type: ignore[arg-type]
-        return str(receipt["contractAddress"]).lower()
+        return str((await self._receipt(tx, POLL_S)).contract_address).lower()
 
-    async def _filled(self, call: TxParams) -> dict[str, Any]:
-        """The call with number, gas and fees."""
-        eth = self._web3.eth
-        if self._chain_id is None:
-            self._chain_id = await eth.chain_id
+    async def _receipt(self, tx: str, timeout_s: float) -> Receipt:
+        deadline = asyncio.get_running_loop().time() + timeout_s
+        while True:
+            receipt: Receipt | None = await self.rpc.node.ask(
+                "eth_getTransactionReceipt",
+                [tx],
+                Receipt | None,  # type: ignore[arg-type]
+            )
+            if receipt is not None:
+                return receipt
+            if asyncio.get_running_loop().time() > deadline:
+                raise SendLost(f"{tx} did not land within {timeout_s:.0f} s")
+            await asyncio.sleep(POLL_S)
+
+    async def _send(self, call: TxParams) -> str:
+        market = await self._look(afresh=len(self._waiting) >= MOST_WAITING)
+        if len(self._waiting) >= MOST_WAITING:
+            raise SendRefused(f"{len(self._waiting)} txs of {self.address} wait already")
         if self._tx_nonce is None:
-            self._tx_nonce = await eth.get_transaction_count(self.key.address, "pending")
-            self._sent = {n: filled for n, filled in self._sent.items() if n < self._tx_nonce}
-        gas = call.get("gas")
-        if gas is None:
-            sender: TxParams = {**call, "from": self.key.address}
-            gas = int(await eth.estimate_gas(sender) * HEADROOM)
-        base, tip = await self._fee()
-        return {
-            **call,
-            "nonce": self._tx_nonce,
-            "chainId": self._chain_id,
-            "gas": gas,
-            "maxPriorityFeePerGas": tip,
-            "maxFeePerGas": base * 2 + tip,
-            "type": 2,
-        }
+            self._tx_nonce = await self._next(market)
+        filled = {**call, "gas": call.get("gas") or await self._gas(call)}
+        nonce, fees = self._tx_nonce, Fees.of(market, self._most_fee)
+        tx, raw = self._signed(filled, nonce, fees)
+        await self._broadcast(tx, raw)
+        self._waiting[nonce] = Waiting(filled, fees, _now(), market.height, (tx,))
+        self._tx_nonce = nonce + 1
+        return tx
 
-    async def _fee(self) -> tuple[int, int]:
-        """Base fee and tip, asked for at most once a second."""
-        at, base, tip = self._fees
-        now = asyncio.get_running_loop().time()
-        if now - at >= FEES_S:
-            tip = await self._web3.eth.max_priority_fee
-            base = (await self._web3.eth.get_block("latest"))["baseFeePerGas"]
-            self._fees = (now, base, tip)
-        return base, tip
+    async def _renewed(self, nonce: int, one: Waiting, fees: Fees, market: Market) -> bool:
+        """Whether a node took it for these fees; if not, the old ones stand."""
+        tx, raw = self._signed(one.call, nonce, fees)
+        tried = replace(one, sent_at=_now(), height=market.height)
+        self._waiting[nonce] = tried
+        try:
+            await self._broadcast(tx, raw)
+        except SendRefused:  # it landed meanwhile, or what the node has is worth more
+            if not one.hashes:  # and what that is, only offers can tell
+                self._waiting[nonce] = replace(tried, fees=fees)
+            return False
+        names = tuple(dict.fromkeys((*one.hashes, tx)))
+        self._waiting[nonce] = replace(tried, fees=fees, hashes=names)
+        return True
 
-    async def _broadcast(self, filled: dict[str, Any]) -> str:
-        signed = self.key.sign_transaction(filled)
-        sent = await self._web3.eth.send_raw_transaction(signed.raw_transaction)
-        return "0x" + sent.hex().removeprefix("0x")
+    def _due(self, one: Waiting) -> bool:
+        return _now() - one.sent_at >= self._renew_s
+
+    async def _look(self, *, afresh: bool = False) -> Market:
+        """The market, asked for at most once a second or afresh; what landed waits no longer."""
+        known = self._market
+        if known is not None and not afresh and _now() - known.asked_at < FEES_S:
+            return known
+        if not self._chain_id:
+            self._chain_id = int((await self.rpc.network()).partition(":")[2])
+        calls: list[Call] = [
+            ("eth_maxPriorityFeePerGas", []),
+            ("eth_getBlockByNumber", ["latest", False]),
+            ("eth_getTransactionCount", [self.address, "latest"]),
+        ]
+        found: list[Market] = []
+        await self.rpc.node.ask_together(
+            calls, check=lambda answers: found.append(_market(answers))
+        )
+        self._market = found[-1]
+        landed = self._market.landed
+        self._waiting = {nonce: one for nonce, one in self._waiting.items() if nonce >= landed}
+        return self._market
+
+    async def _next(self, market: Market) -> int:
+        """The next number: beyond what the node knows of, and what another one took just now.
+
+        Txs that wait and are not ours to send again, such as those of a life before this one, may
+        be stuck: in time they make room for one that does nothing, at the market's price.
+        """
+        asked = [self.address, "pending"]
+        pending = int(await self._ask("eth_getTransactionCount", asked, Quantity), 16)
+        room = {"to": self.address, "value": 0, "gas": NOTHING_GAS}
+        for nonce in range(market.landed, min(pending, market.landed + MOST_WAITING)):
+            unknown = Waiting(room, Fees(0, 0), _now(), market.height, ())
+            self._waiting.setdefault(nonce, unknown)
+        recent = _now() - 4 * self._renew_s
+        mine = [nonce + 1 for nonce, one in self._waiting.items() if one.sent_at > recent]
+        return max([pending, *mine])
+
+    async def _gas(self, call: TxParams) -> int:
+        asked = {**call, "from": self.address, "value": hex(call.get("value", 0))}
+        return int(int(await self._ask("eth_estimateGas", [asked], Quantity), 16) * HEADROOM)
+
+    async def _broadcast(self, tx: str, raw: str) -> None:
+        """Raises `SendRefused` unless a node has it; one may have taken it and not said so."""
+        try:
+            await self._ask("eth_sendRawTransaction", [raw], Hash)
+        except SendRefused as error:
+            if KNOWN.search(str(error)) is not None:
+                return
+            if PAST.search(str(error)) is None or await self._unheard(tx):
+                raise
+
+    async def _unheard(self, tx: str) -> bool:
+        return await self._ask("eth_getTransactionByHash", [tx], dict[str, Any] | None) is None
+
+    async def _ask(self, method: str, params: Sequence[Any], kind: Any) -> Any:
+        return await self.rpc.node.ask(method, params, kind, judge=judged)
+
+    def _signed(self, call: Mapping[str, Any], nonce: int, fees: Fees) -> tuple[str, str]:
+        """The hash and the bytes of a tx."""
+        signed = self.key.sign_transaction(
+            {
+                **call,
+                "nonce": nonce,
+                "chainId": self._chain_id,
+                "maxPriorityFeePerGas": fees.tip,
+                "maxFeePerGas": fees.most,
+                "type": 2,
+            }
+        )
+        return "0x" + signed.hash.hex(), "0x" + signed.raw_transaction.hex()
+
+
+async def read(
+    rpc: Rpc, program: Program, verb: str, args: Sequence[object] = (), *, at: int | None = None
+) -> Any:
+    """What a view of a contract answers, now or at a height."""
+    call = program.call(verb, args)
+    asked = {"to": call["to"], "data": call["data"]}
+    try:
+        return program.answer(verb, await rpc.call(asked, at))
+    except Refused as error:
+        raise judged(error) or error from error
+
+
+def _market(answers: Sequence[msgspec.Raw]) -> Market:
+    """Raises `RpcError` when a node tells no price."""
+    tip: str = typed(answers[0], Quantity)
+    head, landed = typed(answers[1], Header), typed(answers[2], Quantity)
+    if head.base_fee_per_gas is None:
+        raise RpcError("the newest block has no base fee")
+    base = int(head.base_fee_per_gas, 16)
+    return Market(_now(), int(head.number, 16), base, int(tip, 16), int(landed, 16))
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

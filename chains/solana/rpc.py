@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import struct
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -15,6 +17,9 @@ PAGE = 1_000  # the most signatures that a node gives at once
 STATUSES = 256  # the most signatures that a node takes at once
 # Version 1 transactions are on mainnet since epoch 1035; a reader that allows less fails on them.
 NEWEST_VERSION = 1
+CLOCK = "SysvarC1ock11111111111111111111111111111111"
+CLOCK_TIME = struct.Struct("<32xq")  # the time of the newest slot, where the clock's account has it
+Commitment = Literal["confirmed", "finalized"]
 CONFIRMED, FINAL = "confirmed", "finalized"  # what a caller of the house may ask for
 
 
@@ -45,10 +50,11 @@ class SlotBlock(msgspec.Struct, rename="camel"):
 class Account(msgspec.Struct):
     lamports: int = 0
     executable: bool = False
+    data: tuple[str, str] = ("", "base64")
 
 
 class AccountInfo(msgspec.Struct):
-    value: Account | None = None
+    value: Account | None
 
 
 class Rpc:
@@ -91,6 +97,11 @@ class Rpc:
             if error.retryable:
                 raise
             return None
+
+    async def lag(self, depth: int = 0) -> float | None:
+        """How many seconds the finalized clock is behind the confirmed one."""
+        newest, final = await self._clock("confirmed"), await self._clock("finalized")
+        return float(newest - final) if newest >= final else 0.0
 
     async def block(self, number: int) -> Block | None:
         """Solana's confirmed slots are followed by status, not by their parents."""
@@ -203,10 +214,28 @@ class Rpc:
         account = await self._account(address)
         return account is not None and account.executable
 
+    async def data(self, address: str, *, at: Commitment = "confirmed") -> bytes | None:
+        """What an account holds, or None when there is no such account."""
+        asked = [address, {"commitment": at, "encoding": "base64"}]
+        account = (await self.node.ask("getAccountInfo", asked, AccountInfo)).value
+        if account is None:
+            return None
+        try:
+            return base64.b64decode(account.data[0], validate=True)
+        except ValueError as error:
+            raise RpcError("getAccountInfo: data that is not base64") from error
+
     async def balance(self, address: str) -> int:
         """What an address holds of the network's own coin."""
         account = await self._account(address)
         return account.lamports if account is not None else 0
+
+    async def _clock(self, at: Commitment) -> int:
+        data = await self.data(CLOCK, at=at)
+        if data is None or len(data) < CLOCK_TIME.size:
+            raise RpcError("getAccountInfo: the cluster has no clock")
+        (time,) = CLOCK_TIME.unpack_from(data)
+        return int(time)
 
     async def _account(self, address: str) -> Account | None:
         options = {"commitment": "confirmed", "encoding": "base64"}

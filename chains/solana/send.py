@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import base64
+import re
 import struct
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
 
-from solana.exceptions import SolanaRpcException
-from solana.rpc.async_api import AsyncClient
-from solana.rpc.commitment import Commitment, Confirmed
-from solana.rpc.core import RPCException
-from solana.rpc.models import TxOpts
-from solders.hash import Hash
+import msgspec
+from solders.hash import Hash, ParseHashError
 from solders.instruction import AccountMeta, Instruction
 from solders.keypair import Keypair
 from solders.message import MessageV0
 from solders.pubkey import Pubkey
-from solders.signature import Signature
 from solders.transaction import VersionedTransaction
 
 from chains.errors import ChainError, RpcError
+from chains.http import Refused
+from chains.solana.rpc import Commitment, Rpc, Status, Statuses
 
 INTEGERS = {
     "u8": 1,
@@ -35,6 +33,10 @@ INTEGERS = {
     "i64": 8,
 }
 POLL_S = 0.1
+SIMULATED = -32002  # the code of a preflight that failed
+KNOWN = re.compile(r"already been processed|alreadyprocessed", re.IGNORECASE)
+Taken = Annotated[str, msgspec.Meta(pattern="^[1-9A-HJ-NP-Za-km-z]{64,88}$")]
+CONFIRMED = {"commitment": "confirmed"}
 
 
 class SendRefused(ChainError):
@@ -126,29 +128,32 @@ def _encode(kind: Any, value: Any) -> bytes:
     raise TypeError(f"cannot write a {kind}")
 
 
-@contextlib.contextmanager
-def asking() -> Iterator[None]:
-    """Whatever goes wrong on the way to a node, in our words."""
-    try:
-        yield
-    except RPCException as error:
-        answer = error.args[0] if error.args else None
-        said = str(getattr(answer, "message", error)).partition(":  ")[0].splitlines()[0]
-        logs = getattr(getattr(answer, "data", None), "logs", None)
-        raise SendRefused(said, logs or ()) from error
-    except (SolanaRpcException, OSError) as error:
-        raise RpcError(f"the node does not answer: {error!r}") from error
+class Latest(msgspec.Struct):
+    blockhash: str
+
+
+class LatestBlockhash(msgspec.Struct):
+    value: Latest
+
+
+def judged(error: Refused) -> ChainError | None:
+    """A refusal that no other node would take back, with what the programs logged."""
+    if error.retryable and error.code != SIMULATED:
+        return None
+    logs = error.data.get("logs") if isinstance(error.data, dict) else None
+    return SendRefused(error.said, [str(line) for line in logs] if isinstance(logs, list) else ())
 
 
 class Sender:
     """One signer on one network. A context manager; sends in parallel as often as asked.
 
     `reuse_s` is how long one blockhash serves: equal instructions within it are one transaction.
+    Closes the `Rpc` it is given.
     """
 
-    def __init__(self, rpc_url: str, key: Keypair, *, reuse_s: float = 0.0) -> None:
+    def __init__(self, rpc: Rpc | str, key: Keypair, *, reuse_s: float = 0.0) -> None:
         self.key = key
-        self._client = AsyncClient(rpc_url, commitment=Confirmed)
+        self.rpc = Rpc([rpc], rate=1_000) if isinstance(rpc, str) else rpc
         self._reuse_s = reuse_s
         self._blockhash: tuple[float, Hash | None] = (0.0, None)
 
@@ -160,60 +165,62 @@ class Sender:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._client.close()
+        await self.rpc.close()
 
     async def send(self, instructions: Sequence[Instruction], *signers: Keypair) -> str:
         """Sign and send; the signature. Raises `SendRefused` when the preflight fails."""
-        with asking():
-            blockhash = await self._latest()
-            message = MessageV0.try_compile(self.key.pubkey(), list(instructions), [], blockhash)
-            signed = VersionedTransaction(message, [self.key, *signers])
-            sent = await self._client.send_raw_transaction(
-                bytes(signed), TxOpts(preflight_commitment=Confirmed)
-            )
-        return str(sent.value)
+        blockhash = await self._latest()
+        message = MessageV0.try_compile(self.key.pubkey(), list(instructions), [], blockhash)
+        signed = VersionedTransaction(message, [self.key, *signers])
+        raw = base64.b64encode(bytes(signed)).decode()
+        options = {"encoding": "base64", "preflightCommitment": "confirmed"}
+        try:
+            await self.rpc.node.ask("sendTransaction", [raw, options], Taken, judge=judged)
+        except SendRefused as error:
+            if KNOWN.search(str(error)) is None:  # a node took it before and did not say so
+                raise
+        return str(signed.signatures[0])
 
     async def confirm(self, tx: str, *, timeout_s: float = 60.0) -> int:
         """The slot of a tx once it is confirmed. Raises `SendRefused` or `SendLost`."""
-        wanted = Signature.from_string(tx)
         deadline = asyncio.get_running_loop().time() + timeout_s
         while asyncio.get_running_loop().time() < deadline:
-            status = (await self._statuses([wanted]))[0]
+            status = await self._status(tx)
             if status is not None:
                 if status.err is not None:
                     raise SendRefused(f"{tx} failed: {status.err}")
-                if str(status.confirmation_status).rpartition(".")[2] in ("Confirmed", "Finalized"):
-                    return int(status.slot)
+                if status.confirmation_status in ("confirmed", "finalized"):
+                    return status.slot
             await asyncio.sleep(POLL_S)
         raise SendLost(f"{tx} did not land within {timeout_s:.0f} s")
 
-    async def read(
-        self, address: Pubkey, *, at: Literal["confirmed", "finalized"] = "confirmed"
-    ) -> bytes | None:
+    async def read(self, address: Pubkey, *, at: Commitment = "confirmed") -> bytes | None:
         """An account's data, or None when there is no such account."""
-        with asking():
-            found = (await self._client.get_account_info(address, Commitment(at))).value
-        return bytes(found.data) if found is not None else None
+        return await self.rpc.data(str(address), at=at)
 
     async def balance(self, address: Pubkey) -> int:
-        with asking():
-            return int((await self._client.get_balance(address, Confirmed)).value)
+        return await self.rpc.balance(str(address))
 
     async def after(self, slot: int) -> None:
         """Wait until the confirmed slot is beyond `slot`."""
-        while int((await self._client.get_slot(Confirmed)).value) <= slot:
+        while await self.rpc.head() <= slot:
             await asyncio.sleep(POLL_S)
+
+    async def _status(self, tx: str) -> Status | None:
+        try:
+            told = await self.rpc.node.ask("getSignatureStatuses", [[tx]], Statuses)
+        except RpcError:  # an unreachable node says nothing about the tx
+            return None
+        return told.value[0] if told.value else None
 
     async def _latest(self) -> Hash:
         at, blockhash = self._blockhash
         now = asyncio.get_running_loop().time()
         if blockhash is None or now - at >= self._reuse_s:
-            blockhash = (await self._client.get_latest_blockhash(Confirmed)).value.blockhash
+            asked = await self.rpc.node.ask("getLatestBlockhash", [CONFIRMED], LatestBlockhash)
+            try:
+                blockhash = Hash.from_string(asked.value.blockhash)
+            except ParseHashError as error:
+                raise RpcError("getLatestBlockhash: no blockhash came") from error
             self._blockhash = (now, blockhash)
         return blockhash
-
-    async def _statuses(self, signatures: list[Signature]) -> Sequence[Any]:
-        try:
-            return (await self._client.get_signature_statuses(signatures)).value
-        except SolanaRpcException:
-            return [None] * len(signatures)  # an unreachable node says nothing about the tx

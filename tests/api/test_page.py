@@ -7,10 +7,19 @@ import re
 import shutil
 from collections.abc import AsyncIterator
 
+import psycopg
 import pytest
-from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright, expect
+from playwright.async_api import (
+    Browser,
+    ConsoleMessage,
+    Locator,
+    Page,
+    async_playwright,
+    expect,
+)
+from redis.asyncio import Redis
 
-from casino import pages, stats
+from casino import finality, pages, stats
 from casino.sources import followed
 from db import session as db_session
 from db.session import transaction
@@ -82,12 +91,18 @@ async def play(bet: int, *, settle: bool) -> None:
         await stats.fold(session, 1, interval_ms=0)
 
 
+async def take_back(*txs: str) -> None:
+    """What the indexer does when the chain drops some txs of the EVM program."""
+    async with transaction() as session:
+        assert await finality.retract(session, await followed(session, 1), txs=txs) == 1
+
+
 async def test_what_was_played_is_there_at_once(live: Api, page: Page) -> None:
     await page.goto(live.url)
     await expect(page.locator("#live")).to_have_text("live")
     await expect(page.locator("#bets tr")).to_have_count(43)
     await expect(page.locator("#bets tr").first).to_contain_text("Solana")
-    await expect(page.locator("#totals")).to_contain_text("Players")
+    await expect(page.locator("#players")).to_have_text("by 3 players")
     await expect(page.locator("#line")).to_contain_text("evm-local")
     lag = page.locator("#line .card").first.locator("dt:has-text('lag') + dd")
     await expect(lag).to_have_text("2")
@@ -108,6 +123,109 @@ async def test_a_bet_arrives_and_is_settled_without_a_reload(
     await play(1000, settle=True)
     await expect(newest).to_contain_text("1234 · won 0.495 ETH")
     await expect(before).to_have_text(str(count + 1))
+
+
+async def test_an_ending_that_the_chain_takes_back_leaves_the_bet_waiting(
+    live: Api, page: Page, house: None
+) -> None:
+    await page.goto(live.url)
+    await expect(page.locator("#live")).to_have_text("live")
+    newest = page.locator("#bets tr").first
+    for settle in (False, True):
+        await play(1100, settle=settle)
+    await expect(newest).to_contain_text("1234 · won 0.495 ETH")
+    await take_back("s1100")
+    await expect(newest).to_contain_text("waits")
+    await play(1100, settle=True)
+    await expect(newest).to_contain_text("1234 · won 0.495 ETH")
+    await take_back("p1100", "s1100")
+    await expect(newest).to_contain_text("retracted")
+    await play(1100, settle=False)
+    await expect(newest).to_contain_text("waits")
+
+
+@pytest.mark.parametrize("listening", [True, False])
+async def test_what_the_feed_cannot_tell_any_more_is_read_again(
+    api: Api, page: Page, house: None, listening: bool
+) -> None:
+    """Nothing of what was shown is kept when messages are lost, nor when a page comes back."""
+    waits, gone = (1200, 1201) if listening else (1202, 1203)
+    async with contextlib.AsyncExitStack() as feed:
+        await feed.enter_async_context(feeding(api))
+        async with running("relay", api.environment, api.logs):
+            await page.goto(api.url)
+            await expect(page.locator("#live")).to_have_text("live")
+            for bet in (waits, gone):
+                for settle in (False, True):
+                    await play(bet, settle=settle)
+            for bet in (waits, gone):
+                await expect(row(page, f"s{bet}")).to_contain_text("won 0.495 ETH")
+        if not listening:
+            await feed.aclose()
+            await expect(page.locator("#live")).to_have_text("reconnecting")
+        await take_back(f"s{waits}")
+        await take_back(f"p{gone}", f"s{gone}")
+        await lose_the_streams(api)
+        async with running("relay", api.environment, api.logs):
+            if not listening:
+                await feed.enter_async_context(feeding(api))
+            await expect(row(page, f"p{waits}")).to_contain_text("waits", timeout=15_000)
+            await expect(row(page, f"s{waits}")).to_have_count(0)
+            await expect(row(page, f"s{gone}")).to_have_count(0)
+            await play(waits, settle=True)
+            await expect(row(page, f"s{waits}")).to_contain_text("won 0.495 ETH")
+
+
+def row(page: Page, tx: str) -> Locator:
+    return page.locator(f"#bets tr[title={tx}]")
+
+
+async def lose_the_streams(api: Api) -> None:
+    """Redis is emptied, and the outbox has nothing to fill it with again."""
+    async with (
+        await psycopg.AsyncConnection.connect(api.database_url, autocommit=True) as connection,
+        Redis.from_url(api.environment["FAIRHOUSE_REDIS_URL"]) as store,
+    ):
+        await connection.execute("DELETE FROM outbox")
+        await store.flushall()
+
+
+async def test_a_house_that_answers_again_is_live_again(live: Api, browser: Browser) -> None:
+    page = await browser.new_page()
+    await page.route("**/health", lambda route: route.abort())
+    await page.route("**/api/line", lambda route: route.abort())
+    await page.goto(live.url)
+    await expect(page.locator("#live")).to_have_text("no answer")
+    await page.unroute_all()
+    await expect(page.locator("#live")).to_have_text("live", timeout=15_000)
+    await page.route("**/health", lambda route: route.abort())
+    await expect(page.locator("#live")).to_have_text("no answer", timeout=15_000)
+    await page.unroute_all()
+    await expect(page.locator("#live")).to_have_text("live", timeout=15_000)
+    await page.close()
+
+
+async def test_a_wide_window_shows_the_bets_beside_their_sums(live: Api, page: Page) -> None:
+    await page.set_viewport_size({"width": 1920, "height": 1080})
+    await page.goto(live.url)
+    await expect(page.locator("#bets tr").first).to_be_in_viewport()
+    bets, sums = page.locator(".bets"), page.locator("#totals")
+    beside = await sums.bounding_box()
+    table = await bets.bounding_box()
+    assert beside is not None
+    assert table is not None
+    assert beside["x"] > table["x"] + table["width"]
+
+
+async def test_on_a_phone_a_bet_is_one_line(live: Api, page: Page) -> None:
+    await page.set_viewport_size({"width": 390, "height": 844})
+    await page.goto(live.url)
+    waits = page.locator("#bets tr[data-status=placed]").first
+    await expect(waits).to_be_visible()
+    for cell in await waits.locator("td:not(.wide)").all():
+        lines = "e => { const r = document.createRange(); r.selectNodeContents(e);"
+        lines += " return new Set([...r.getClientRects()].map((one) => one.top)).size }"
+        assert await cell.evaluate(lines) == 1
 
 
 async def test_on_a_phone_nothing_hangs_over_the_edge(live: Api, page: Page) -> None:

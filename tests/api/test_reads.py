@@ -217,6 +217,15 @@ def test_health_names_what_is_not_well(api: Api, client: httpx.Client) -> None:
             "network base is eip155:8453, but its RPC serves eip155:1",
             "its RPC serves another chain",
         ),
+        ("polling: it answers eth_chainId with 's3cr3t'", "its RPC serves another chain"),
+        (
+            "polling: the chain dropped block 7 and more, deeper than the 256 blocks we keep",
+            "its chain dropped more blocks than can be taken back",
+        ),
+        (
+            "no node knows 2 transactions of slots 1 to 9 any more: they stay confirmed until one",
+            "some bets stay confirmed: no node knows of them any more",
+        ),
         ("finality: s3cr3t", "it cannot be read; the log says why"),
     ],
 )

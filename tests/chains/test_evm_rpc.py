@@ -219,6 +219,32 @@ async def test_without_a_finalized_tag_depth_decides_and_a_busy_node_does_not() 
     assert finality.height(1, 64) == 0
 
 
+@pytest.mark.parametrize(
+    ("final", "age", "expected"),
+    [(3, 0, 84.0), (3, 80, 84.0), (3, 100, None), (10, 500, 0.0)],
+)
+async def test_finality_lags_by_time_unless_the_chain_stands_still(
+    final: int, age: int, expected: float | None
+) -> None:
+    """Twelve seconds a block; the head is `age` seconds old."""
+    chain = EvmChain(ADDRESS)
+    for _ in range(10):
+        chain.add()
+    now = int(time.time())
+    for block in chain.blocks:
+        block["timestamp"] = hex(now - age - 12 * (chain.head - int(block["number"], 16)))
+    chain.final = final
+    node = chain.node()
+    ask = node.methods["eth_getBlockByNumber"]
+    node.methods["eth_getBlockByNumber"] = lambda number, full: ask(
+        hex(chain.head) if number == "latest" else number, full
+    )
+    async with serving(node):
+        rpc = Rpc([node.url], rate=1000)
+        assert await rpc.lag(0) == expected
+        await rpc.close()
+
+
 async def test_a_final_block_once_named_and_then_not_is_waited_for() -> None:
     """E25: a pool's other node may not know the tag, and depth would say more than was said."""
     chain = EvmChain(ADDRESS)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import struct
 from typing import Any
 
 import pytest
@@ -165,6 +167,19 @@ async def test_one_provider_that_has_it_outweighs_all_that_do_not() -> None:
     assert await verdict(young, archive, tx=tx, slot=500) is True
 
 
+@pytest.mark.parametrize("err", [None, {"InstructionError": [0, "Custom"]}])
+async def test_a_transaction_that_is_there_fell_only_if_it_failed(err: Any) -> None:
+    chain, (tx,) = chain_of(500)
+    chain.txs[0]["meta"]["err"] = err
+    node = chain.node()
+    # Without its block there is only the transaction itself to go by.
+    del node.methods["getBlock"]
+    async with serving(node):
+        rpc = Rpc([node.url], rate=10_000)
+        assert await rpc.fell(tx, 500) is (err is not None)
+        await rpc.close()
+
+
 async def test_a_provider_that_does_not_answer_leaves_it_open() -> None:
     chain, (tx,) = chain_of(500)
     chain.txs.clear()
@@ -174,4 +189,32 @@ async def test_a_provider_that_does_not_answer_leaves_it_open() -> None:
         mute.troubles = [html(502)]
         with pytest.raises(RpcError, match="502"):
             await rpc.fell(tx, 500)
+        await rpc.close()
+
+
+async def test_finality_lags_as_far_as_the_clocks_are_apart() -> None:
+    times = {"confirmed": 1_790_000_013, "finalized": 1_790_000_000}
+
+    def account(address: str, options: dict[str, str]) -> dict[str, Any]:
+        assert address.startswith("SysvarC1ock")
+        clock = struct.pack("<QqQQq", 7, 0, 1, 1, times[options["commitment"]])
+        data = [base64.b64encode(clock).decode(), "base64"]
+        return {"value": {"lamports": 1, "executable": False, "data": data}}
+
+    async with serving(FakeNode({"getAccountInfo": account})) as node:
+        rpc = Rpc([node.url], rate=1000)
+        assert await rpc.lag() == 13.0
+        times["finalized"] = times["confirmed"] + 1  # two nodes, of which one is ahead
+        assert await rpc.lag() == 0.0
+        await rpc.close()
+
+
+@pytest.mark.parametrize("data", [["what!", "base64"], ["AAAA", "base64"], None])
+async def test_a_clock_that_cannot_be_read_is_an_error_of_the_node(data: Any) -> None:
+    value = None if data is None else {"lamports": 1, "data": data}
+    node = FakeNode({"getAccountInfo": lambda address, options: {"value": value}})
+    async with serving(node):
+        rpc = Rpc([node.url], rate=1000)
+        with pytest.raises(RpcError):
+            await rpc.lag()
         await rpc.close()

@@ -11,10 +11,14 @@ import pytest
 from eth_account import Account
 
 import settings as environment
+from chains.evm import rpc as evm_rpc
+from chains.redaction import redacted
+from chains.solana import rpc as solana_rpc
 from cli import doctor
 from db import migrate
 from local.postgres import Postgres
 from local.process import free_port
+from tests.chains.moody import SECRET
 from tests.cli.conftest import Fairhouse, settings
 from tests.flow.conftest import EVM_KEY, Line
 
@@ -47,7 +51,7 @@ async def test_a_whole_house_is_well_and_says_so_line_by_line(
     )
     assert done.returncode == 0, done.stdout + done.stderr
     lines = done.stdout.splitlines()
-    assert len(lines) == 13
+    assert len(lines) == 15
     assert all(said.startswith("  +  ") for said in lines), done.stdout
 
 
@@ -70,7 +74,7 @@ async def test_a_node_of_another_chain_and_one_that_is_away_are_found(line: Line
     url = line.evm_url
     away = f"http://127.0.0.1:{free_port()}/key"
     found = await examined(line, rpc={"base": [url], "evm-local": [away], "nowhere": [url]})
-    here, there = doctor._host(url), doctor._host(away)
+    here, there = redacted(url), redacted(away)
     assert found[f"rpc base {here}"] == ("broken", "serves eip155:31337, not eip155:8453")
     assert found[f"rpc evm-local {there}"][1].startswith("does not answer: eth_chainId")
     assert found["rpc nowhere"][1].startswith("unknown network 'nowhere'")
@@ -83,7 +87,7 @@ async def test_a_pinned_network_is_held_to_its_chain(line: Line) -> None:
     )
     try:
         found = await examined(line)
-        part = f"rpc evm-local {doctor._host(line.evm_url)}"
+        part = f"rpc evm-local {redacted(line.evm_url)}"
         assert found[part] == ("broken", "serves eip155:31337, not eip155:5")
     finally:
         await line.rows("DELETE FROM networks RETURNING name")
@@ -152,6 +156,35 @@ async def test_a_keeper_without_a_key_that_works_or_money_is_broken(line: Line) 
     evm = found["keeper key for evm-local"]
     assert evm == ("broken", f"{poor.address} holds 0 ETH")
     assert found["keeper key for solana-local"] == ("broken", "this is no solana key")
+
+
+@pytest.mark.parametrize(
+    ("behind", "state", "said"),
+    [
+        (2.0, "well", "60 s, finality is 2 s behind"),
+        (40.0, "open", "60 s, finality is 40 s behind: bets may be settled too late"),
+        (900.0, "broken", "60 s, finality is 900 s behind: every bet would have to be refunded"),
+        (None, "open", "60 s; the chain stands still, so nobody knows how far finality is behind"),
+    ],
+)
+async def test_a_reveal_window_is_held_against_finality(
+    line: Line, monkeypatch: pytest.MonkeyPatch, behind: float | None, state: str, said: str
+) -> None:
+    async def lag(rpc: object, depth: int) -> float | None:
+        return behind
+
+    monkeypatch.setattr(evm_rpc.Rpc, "lag", lag)
+    monkeypatch.setattr(solana_rpc.Rpc, "lag", lag)
+    found = await examined(line)
+    for network in ("evm-local", "solana-local"):
+        assert found[f"reveal window on {network}"] == (state, said)
+
+
+async def test_websockets_that_are_none_are_named_without_their_keys(line: Line) -> None:
+    urls = {"evm-local": f"ws://me:{SECRET}@[bad", "solana-local": f"http://host/{SECRET}"}
+    found = await examined(line, ws=urls)
+    assert found["websocket evm-local"][0] == found["websocket solana-local"][0] == "open"
+    assert not [said for part, (_, said) in found.items() if SECRET in part + said]
 
 
 async def test_settings_that_cannot_be_read_are_listed(fairhouse: Fairhouse) -> None:

@@ -76,6 +76,9 @@ def test_every_setting_of_the_page_exists() -> None:
     assert Settings(**read).sources[0].program == "casino_evm"
 
 
+FAULTS = (None, *(words for _, words in health.FAULTS))
+
+
 def looked(count: object) -> dict[str, Any]:
     """What `/health` finds when everything is wrong, and there is `count` of everything."""
     source = dict.fromkeys(metrics.PER_SOURCE, 1) | {"polled_s_ago": None}
@@ -83,10 +86,10 @@ def looked(count: object) -> dict[str, Any]:
     return {
         "database": {"ok": False},
         "redis": {"ok": False},
-        "sources": [{**source, **named, "error": error} for error in (None, "polling: ...")],
+        "sources": [{**source, **named, "error": error} for error in FAULTS],
         "pages": {state: {"pages": count, "oldest_s": 99} for state in ("found", "stored")},
         "outbox": {"waiting": count, "oldest_s": 99},
-        "processes": [{"process": "<process>", "ok": False, "seen_s_ago": 99}],
+        "processes": [{"process": "<process>", "expected": True, "live": 0, "silent": 1}],
     }
 
 

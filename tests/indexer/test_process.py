@@ -173,6 +173,10 @@ async def test_a_wrong_node_that_comes_late_is_noted_and_stops_no_other_source(
             second.methods = bad.methods()
             await until(rows, head.format(bad.address), 0)
             await until(rows, error.format("."), None)
+            # It is held to what it is now, also when it is asked again which chain it is.
+            second.troubles = [html(502)]
+            bad.add(1)
+            await until(rows, head.format(bad.address), 1)
 
 
 async def test_a_source_that_fails_says_so_and_holds_up_no_other(database: str, rows: Rows) -> None:

@@ -1,0 +1,358 @@
+"""Senders on real chains, through nodes that answer as they like."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+import orjson
+import pytest
+from aiohttp import web
+from eth_account.typed_transactions.typed_transaction import TypedTransaction
+from eth_utils.crypto import keccak
+from hexbytes import HexBytes
+from solders.keypair import Keypair
+from solders.pubkey import Pubkey
+from solders.system_program import TransferParams, transfer
+
+from chains import http
+from chains.errors import ChainError, WrongChain
+from chains.evm import rpc as evm_rpc
+from chains.evm import send as evm
+from chains.solana import rpc as solana_rpc
+from chains.solana import send as solana
+from local import anvil, surfpool
+from local.anvil import Anvil
+from local.players import evm_key
+from local.surfpool import Surfpool
+from tests.chains.moody import SECRET, TROUBLES, Moody, failed, moody, result
+
+GWEI, GAS = 10**9, 21_000
+SEND = "eth_sendRawTransaction"
+
+
+@pytest.fixture(scope="module")
+async def ether(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Anvil]:
+    """A chain whose blocks are mined by its txs, until a test says otherwise."""
+    async with anvil.start(tmp_path_factory.mktemp("send") / "anvil", block_time_s=None) as node:
+        yield node
+
+
+@pytest.fixture(scope="module")
+async def sol(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Surfpool]:
+    async with surfpool.start(tmp_path_factory.mktemp("send") / "surfpool") as node:
+        yield node
+
+
+@dataclass
+class Pool(Moody):
+    """A node that keeps txs as Geth does, cheap ones too, until it is told to mine them."""
+
+    kept: dict[int, tuple[evm.Fees, str]] = field(default_factory=dict)
+    taken: list[evm.Fees] = field(default_factory=list)
+
+    async def ask(self, method: str, *params: Any) -> Any:
+        """A question to the chain behind."""
+        body = {"jsonrpc": "2.0", "id": 0, "method": method, "params": list(params)}
+        return orjson.loads(bytes((await super().passed_on(orjson.dumps(body))).body)).get("result")  # type: ignore[arg-type]
+
+    async def mine(self, base_gwei: int) -> None:
+        """A block of this price that takes none of the txs."""
+        await self.ask("anvil_setNextBlockBaseFeePerGas", hex(base_gwei * GWEI))
+        await self.ask("evm_mine")
+
+    async def land(self) -> None:
+        """Blocks that take them all."""
+        await self.ask("anvil_setNextBlockBaseFeePerGas", hex(GWEI))
+        for nonce in sorted(self.kept):
+            assert await self.ask("eth_sendRawTransaction", self.kept.pop(nonce)[1])
+
+    async def landed(self, sender: evm.Sender) -> int:
+        return int(await self.ask("eth_getTransactionCount", sender.address, "latest"), 16)
+
+    @property
+    def offers(self) -> list[int]:
+        """What is offered for each gas, by number."""
+        return [self.kept[nonce][0].most for nonce in sorted(self.kept)]
+
+    async def passed_on(self, raw: bytes) -> web.Response:
+        match orjson.loads(raw):
+            case {"method": "eth_sendRawTransaction", "params": [tx]}:
+                return self.take(tx)
+            case {"method": "eth_getTransactionCount", "params": [who, "pending"]}:
+                pending = int(await self.ask("eth_getTransactionCount", who, "latest"), 16)
+                while pending in self.kept:
+                    pending += 1
+                return result(f'"{pending:#x}"'.encode())()
+        return await super().passed_on(raw)
+
+    def take(self, raw: str) -> web.Response:
+        tx = TypedTransaction.from_bytes(HexBytes(raw)).as_dict()
+        nonce = tx["nonce"]
+        fees = evm.Fees(tx["maxFeePerGas"], tx["maxPriorityFeePerGas"])
+        before, known = self.kept.get(nonce, (evm.Fees(0, 0), ""))
+        if known == raw:
+            return failed({"code": -32000, "message": "already known"})()
+        if fees.most * 10 < before.most * 11 or fees.tip * 10 < before.tip * 11:
+            return UNDERPRICED()
+        self.kept[nonce] = fees, raw
+        self.taken.append(fees)
+        return result(f'"0x{keccak(HexBytes(raw)).hex()}"'.encode())()
+
+
+UNDERPRICED = failed({"code": -32000, "message": "replacement transaction underpriced"})
+
+
+@pytest.fixture
+async def pool(ether: Anvil) -> AsyncIterator[Pool]:
+    async with moody(ether.rpc_url, Pool) as door:
+        assert isinstance(door, Pool)
+        await door.mine(1)
+        yield door
+        await door.mine(1)
+
+
+@pytest.fixture
+def restless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nodes rest for a moment only, so that each trouble can be tried on every question."""
+    monkeypatch.setattr(http, "FIRST_REST_S", 0.0001)
+    monkeypatch.setattr(http, "LONGEST_REST_S", 0.001)
+
+
+def nothing(sender: evm.Sender) -> Any:
+    return {"to": sender.address, "value": 1, "gas": GAS}
+
+
+async def test_a_tx_too_cheap_for_the_market_is_offered_what_the_market_asks(pool: Pool) -> None:
+    async with evm.Sender(pool.url, evm_key(20), renew_s=0) as sender:
+        tx = await sender.send(nothing(sender))
+        (first,) = pool.offers
+        assert first < 4 * GWEI
+        await pool.mine(10)
+        assert await sender.renew() == 1
+        (second,) = pool.offers
+        assert 20 * GWEI < second < 22 * GWEI
+        assert await sender.waits(tx)
+        await pool.land()
+        await sender.renew()
+        assert not await sender.waits(tx)
+        assert await pool.landed(sender) == 1
+
+
+async def test_nothing_is_ever_offered_above_the_cap(pool: Pool) -> None:
+    async with evm.Sender(pool.url, evm_key(21), most_fee=15 * GWEI, renew_s=0) as sender:
+        await sender.send(nothing(sender))
+        for _ in range(12):
+            await pool.mine(50)
+            await sender.renew()
+        assert [fees.most for fees in pool.taken[1:]] == [15 * GWEI]
+        await sender.send(nothing(sender))  # the market is far above by now
+        assert pool.offers == [15 * GWEI] * 2
+        assert all(fees.tip <= fees.most for fees in pool.taken)
+
+
+async def test_without_a_dear_market_an_offer_rises_by_an_eighth_up_to_the_cap(pool: Pool) -> None:
+    async with evm.Sender(pool.url, evm_key(22), most_fee=6 * GWEI, renew_s=0) as sender:
+        await sender.send(nothing(sender))
+        for _ in range(20):
+            await pool.mine(1)
+            await sender.renew()
+        offers = [fees.most for fees in pool.taken]
+        assert len(offers) > 4
+        assert max(offers) <= 6 * GWEI
+        for before, after in pairwise(offers):
+            assert after == -(-before * 9 // 8)
+
+
+async def test_a_chain_that_stands_still_is_offered_nothing_more(pool: Pool) -> None:
+    async with evm.Sender(pool.url, evm_key(23), renew_s=0) as sender:
+        for _ in range(3):
+            await sender.send(nothing(sender))
+        before = pool.offers
+        assert [await sender.renew() for _ in range(40)] == [0] * 40
+        assert pool.offers == before
+
+
+async def test_a_tx_is_renewed_at_most_once_in_its_interval(pool: Pool) -> None:
+    async with evm.Sender(pool.url, evm_key(24), renew_s=3_600) as sender:
+        await sender.send(nothing(sender))
+        before, asked = pool.offers, len(pool.methods)
+        await pool.mine(10)
+        assert [await sender.renew() for _ in range(20)] == [0] * 20
+        assert pool.offers == before
+        assert len(pool.methods) == asked
+
+
+async def test_only_the_first_of_many_rises_by_itself(pool: Pool) -> None:
+    """What its number holds back is not too cheap."""
+    async with evm.Sender(pool.url, evm_key(25), renew_s=0) as sender:
+        for _ in range(3):
+            await sender.send(nothing(sender))
+        before = pool.offers
+        await pool.mine(1)
+        assert await sender.renew() == 3
+        assert pool.offers == [-(-before[0] * 9 // 8), *before[1:]]
+
+
+async def test_what_a_node_did_not_take_is_not_built_upon(pool: Pool) -> None:
+    """Twenty refused offers are not twenty rises."""
+    async with evm.Sender(pool.url, evm_key(26), renew_s=0) as sender:
+        await sender.send(nothing(sender))
+        (before,) = pool.offers
+        pool.mood = lambda methods: UNDERPRICED() if methods == [SEND] else None
+        for _ in range(20):
+            await pool.mine(1)
+            assert await sender.renew() == 0
+        pool.mood = lambda methods: None
+        await pool.mine(1)
+        assert await sender.renew() == 1
+        assert pool.offers == [-(-before * 9 // 8)]
+
+
+async def test_the_number_of_txs_that_wait_is_bounded(pool: Pool) -> None:
+    async with evm.Sender(pool.url, evm_key(27)) as sender:
+        for _ in range(evm.MOST_WAITING):
+            await sender.send(nothing(sender))
+        with pytest.raises(evm.SendRefused, match=r"64 txs of .* wait already"):
+            await sender.send(nothing(sender))
+        await pool.land()
+        await sender.send(nothing(sender))
+        assert await pool.landed(sender) == evm.MOST_WAITING
+
+
+async def test_what_has_landed_is_forgotten(ether: Anvil) -> None:
+    async with evm.Sender(ether.rpc_url, evm_key(28)) as sender:
+        for _ in range(3 * evm.MOST_WAITING):
+            await sender.send(nothing(sender))
+        assert len(sender._waiting) <= evm.MOST_WAITING
+
+
+async def test_what_a_life_before_left_behind_makes_room(pool: Pool) -> None:
+    async with evm.Sender(pool.url, evm_key(29)) as before:
+        await before.send(nothing(before))
+    await pool.mine(10)
+    async with evm.Sender(pool.url, evm_key(29), renew_s=0) as sender:
+        await sender.send(nothing(sender))
+        cheap, dear = pool.offers
+        assert cheap < 10 * GWEI < dear
+        for _ in range(2):  # the market's price is not enough: its tip is the same
+            await pool.mine(10)
+            await sender.renew()
+        assert min(pool.offers) > 20 * GWEI
+
+
+def pays(sender: solana.Sender) -> Any:
+    who = sender.key.pubkey()
+    return transfer(TransferParams(from_pubkey=who, to_pubkey=who, lamports=1))
+
+
+async def test_every_url_is_asked_in_turn(ether: Anvil, sol: Surfpool) -> None:
+    async with moody("") as broken:
+        broken.always(TROUBLES["no key, in JSON"])
+        dead = "http://127.0.0.1:9/"
+        rpc = evm_rpc.Rpc([dead, broken.url, ether.rpc_url], rate=10_000)
+        async with evm.Sender(rpc, evm_key(30)) as sender:
+            assert await sender.confirm(await sender.send(nothing(sender)))
+        other = solana_rpc.Rpc([dead, broken.url, sol.rpc_url], rate=10_000)
+        async with solana.Sender(other, sol.payer) as payer:
+            assert await payer.confirm(await payer.send([pays(payer)]))
+        assert broken.moods >= 2
+
+
+async def test_a_tx_taken_by_a_node_that_did_not_say_so_is_sent_once(
+    ether: Anvil, sol: Surfpool
+) -> None:
+    """The node behind takes it, the door says that it is down; the next attempt finds it known."""
+    wanted = {SEND, "sendTransaction"}
+
+    class Forgetful(Moody):
+        async def passed_on(self, raw: bytes) -> web.Response:
+            answer = await super().passed_on(raw)
+            if self.methods[-1] in wanted and self.methods.count(self.methods[-1]) == 1:
+                return TROUBLES["down"]()
+            return answer
+
+    async with (
+        moody(ether.rpc_url, Forgetful) as node,
+        evm.Sender(node.url, evm_key(31)) as sender,
+    ):
+        tx = await sender.send(nothing(sender))
+        assert await sender.confirm(tx)
+        assert node.methods.count(SEND) == 2
+    async with moody(sol.rpc_url, Forgetful) as node, solana.Sender(node.url, sol.payer) as payer:
+        assert await payer.confirm(await payer.send([pays(payer)]))
+        assert node.methods.count("sendTransaction") == 2
+
+
+@pytest.mark.parametrize("trouble", TROUBLES.values(), ids=TROUBLES)
+async def test_whatever_a_node_answers_is_an_error_of_the_chain(
+    trouble: Callable[[], web.Response], restless: None
+) -> None:
+    async with moody("") as node:
+        node.always(trouble)
+        program = evm.Program([VIEW], "0x" + "ca" * 20)
+        async with (
+            evm.Sender(node.url, evm_key(32)) as sender,
+            solana.Sender(node.url, Keypair()) as payer,
+        ):
+            sender.rpc.node.expected = None
+            asked: list[Callable[[], Awaitable[Any]]] = [
+                lambda: sender.send(nothing(sender)),
+                lambda: sender.read(program, "revealWindow"),
+                lambda: sender.confirm("0x" + "11" * 32, timeout_s=0),
+                lambda: sender.rpc.lag(1),
+                lambda: payer.send([pays(payer)]),
+                lambda: payer.read(Pubkey.default()),
+                lambda: payer.confirm(str(Keypair().sign_message(b"")), timeout_s=0.05),
+                lambda: payer.rpc.lag(),
+            ]
+            for ask in asked:
+                with pytest.raises(ChainError) as raised:
+                    await ask()
+                assert SECRET not in str(raised.value)
+
+
+@pytest.mark.parametrize("method", [SEND, "eth_getTransactionCount"])
+@pytest.mark.parametrize("trouble", TROUBLES.values(), ids=TROUBLES)
+async def test_a_sender_goes_on_after_any_trouble(
+    ether: Anvil, trouble: Callable[[], web.Response], method: str, restless: None
+) -> None:
+    """A bad day in the midst of sending costs at most that tx."""
+    async with moody(ether.rpc_url) as node, evm.Sender(node.url, evm_key(33)) as sender:
+        await sender.confirm(await sender.send(nothing(sender)))
+        sender._market = None
+        node.mood = lambda methods: trouble() if method in methods else None
+        with pytest.raises(ChainError):
+            await sender.send(nothing(sender))
+        assert node.moods
+        node.mood = lambda methods: None
+        await sender.confirm(await sender.send(nothing(sender)))
+
+
+async def test_a_sender_is_held_to_the_chain_it_began_on(ether: Anvil) -> None:
+    async with moody(ether.rpc_url) as node:
+        rpc = evm_rpc.Rpc([node.url], rate=10_000)
+        rpc.node.expected = "eip155:1"
+        async with evm.Sender(rpc, evm_key(34)) as sender:
+            with pytest.raises(WrongChain):
+                await sender.send(nothing(sender))
+        assert set(node.methods) == {"eth_chainId"}
+
+
+VIEW = {
+    "type": "function",
+    "name": "revealWindow",
+    "inputs": [],
+    "outputs": [{"name": "", "type": "uint64"}],
+    "stateMutability": "view",
+}
+
+
+def test_a_word_that_is_no_word_of_the_contract_is_an_error_of_the_node() -> None:
+    program = evm.Program([VIEW], "0x" + "ca" * 20)
+    assert program.answer("revealWindow", bytes(31) + b"\x3c") == 60
+    for data in (b"\xff" * 32, b"\x01", bytes(31)):
+        with pytest.raises(ChainError):
+            program.answer("revealWindow", data)

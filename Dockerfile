@@ -20,6 +20,7 @@ COPY db db
 COPY queues queues
 COPY casino casino
 COPY indexer indexer
+COPY ledger ledger
 COPY workers workers
 COPY api api
 COPY cli cli

@@ -225,7 +225,10 @@ async def test_a_stand_in_reads_alone_and_gives_way_to_an_indexer(
             await until(rows, head, 0)
             async with leading(database) as other:
                 assert not await other.lead()
-                rows("INSERT INTO heartbeats (process, pid) VALUES ('indexer', 1) RETURNING 1")
+                rows(
+                    "INSERT INTO heartbeats (process, host, pid) VALUES ('indexer', 'there', 1)"
+                    " RETURNING 1"
+                )
                 while not await other.lead():
                     await asyncio.sleep(0.05)
             # It leads again when the indexer's sign of life has grown old.

@@ -286,6 +286,19 @@ async def test_a_tx_taken_by_a_node_that_did_not_say_so_is_sent_once(
         assert node.methods.count("sendTransaction") == 2
 
 
+async def test_a_tx_that_waits_where_a_node_did_not_say_so_is_known_there(ether: Anvil) -> None:
+    class Mute(Pool):
+        def take(self, raw: str) -> web.Response:
+            first, answer = not self.taken, super().take(raw)
+            return TROUBLES["down"]() if first else answer
+
+    async with moody(ether.rpc_url, Mute) as pool, evm.Sender(pool.url, evm_key(35)) as sender:
+        assert isinstance(pool, Mute)
+        tx = await sender.send(nothing(sender))
+        assert await sender.waits(tx)
+        assert len(pool.offers) == 1
+
+
 @pytest.mark.parametrize("trouble", TROUBLES.values(), ids=TROUBLES)
 async def test_whatever_a_node_answers_is_an_error_of_the_chain(
     trouble: Callable[[], web.Response], restless: None

@@ -68,7 +68,7 @@ async def feed(tmp_path: Path) -> AsyncIterator[Feed]:
 
 
 async def heard(client: ClientConnection) -> dict[str, Any]:
-    said: dict[str, Any] = json.loads(await asyncio.wait_for(client.recv(), 5))
+    said: dict[str, Any] = json.loads(await asyncio.wait_for(client.recv(), 30))
     return said
 
 

@@ -79,6 +79,25 @@ class SourceSetting(BaseModel):
     casino: str | None = None
 
 
+Role = Literal[
+    "wallets:read", "wallets:write", "withdrawals:approve", "bonuses:write", "reports:read"
+]
+
+
+class ApiKey(BaseModel):
+    """A service that may ask for money to move; of its key only the SHA-256 in hex is kept.
+
+    With a `casino` it acts in that one only.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,64}$")]
+    digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", repr=False)]
+    roles: list[Role]
+    casino: str | None = None
+
+
 class Settings(BaseSettings):
     """Settings by environment variable `FAIRHOUSE_<NAME>`; lists and maps are JSON."""
 
@@ -122,6 +141,7 @@ class Settings(BaseSettings):
         "keeper",
     ]
     cors_origins: list[str] = ["*"]
+    api_keys: list[ApiKey] = Field(default=[], repr=False)
 
     rpc: dict[str, list[str]] = Field(default={}, repr=False)  # providers put keys into URLs
     ws: dict[str, str] = Field(default={}, repr=False)

@@ -28,14 +28,16 @@ def describe(
     answer: type[BaseModel],
     *problems: int,
     query: type[BaseModel] | None = None,
+    body: type[BaseModel] | None = None,
     tag: str,
 ) -> Callable[[F], F]:
     """Put a route into the description. Validation is the route's own, with our own errors."""
     said: dict[str, Any] = {f"HTTP_{status}": Problem for status in (*problems, 503)}
-    if query is not None:
+    if query is not None or body is not None:
         said["HTTP_422"] = Problem
     made: Callable[[F], F] = SPEC.validate(
         query=query,
+        json=body,
         resp=Response(HTTP_200=answer, **said),
         tags=(tag,),
         skip_validation=True,

@@ -8,14 +8,20 @@ import psycopg
 from loguru import logger
 from psycopg_pool import PoolTimeout
 from pydantic import ValidationError
+from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 TITLES = {
     400: "Bad request",
+    401: "Not signed in",
+    403: "Not allowed",
     404: "Not found",
     405: "Method not allowed",
+    409: "In conflict",
+    413: "Too large",
+    415: "Not JSON",
     422: "Not understood",
     503: "Not available now",
     500: "Our fault",
@@ -34,7 +40,8 @@ def answer(status: int, code: str, detail: str, **more: Any) -> Response:
     body: dict[str, Any] = {"type": "about:blank", "title": TITLES.get(status, "Error")}
     body |= {"status": status, "code": code, "detail": detail, **more}
     retry = {"retry-after": "2"} if status == 503 else {}
-    headers = {"cache-control": "no-store", **retry}
+    asked = {"www-authenticate": "Bearer"} if status == 401 else {}
+    headers = {"cache-control": "no-store", **retry, **asked}
     return JSONResponse(body, status, headers, media_type="application/problem+json")
 
 
@@ -60,7 +67,7 @@ async def on_invalid(request: Request, error: Exception) -> Response:
         {"field": ".".join(map(str, one["loc"])), "message": one["msg"]}
         for one in error.errors(include_url=False, include_input=False)
     ]
-    return answer(422, "invalid", "the request's parameters are not understood", errors=fields)
+    return answer(422, "invalid", "the request is not understood", errors=fields)
 
 
 async def on_database(request: Request, error: Exception) -> Response:
@@ -68,16 +75,24 @@ async def on_database(request: Request, error: Exception) -> Response:
     return answer(503, "database_unavailable", "the database does not answer; try again soon")
 
 
+async def on_statement(request: Request, error: Exception) -> Response:
+    """SQLAlchemy's wrapping of what the driver raised."""
+    if isinstance(error, DBAPIError) and isinstance(error.orig, AWAY):
+        return await on_database(request, error)
+    return await on_anything(request, error)
+
+
 async def on_anything(request: Request, error: Exception) -> Response:
     return answer(500, "internal", "something broke here; the request id names the log lines")
 
 
+AWAY = (psycopg.OperationalError, psycopg.InterfaceError)
 HANDLERS: dict[Any, Any] = {
     Problem: on_problem,
     HTTPException: on_http,
     ValidationError: on_invalid,
-    psycopg.OperationalError: on_database,
-    psycopg.InterfaceError: on_database,
+    **dict.fromkeys(AWAY, on_database),
+    DBAPIError: on_statement,
     PoolTimeout: on_database,
     Exception: on_anything,
 }

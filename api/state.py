@@ -13,20 +13,27 @@ from psycopg_pool import AsyncConnectionPool
 from redis.asyncio import Redis
 from starlette.requests import Request
 
+from api.desk import Desk
+from db import session
 from db.session import plain
 from settings import Settings
 
+LOCK_TIMEOUT_MS = 2000  # for an account: callers give up after three seconds
 Row = dict[str, Any]
 Pool = AsyncConnectionPool[AsyncConnection[DictRow]]
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Reads go through `rows` and `row`: one statement, one connection, no transaction."""
+    """Reads go through `rows` and `row`: one statement, one connection, no transaction.
+
+    What moves money goes through `desk`.
+    """
 
     settings: Settings
     pool: Pool
     redis: Redis
+    desk: Desk
 
     async def rows(self, query: str, values: Mapping[str, Any]) -> list[Row]:
         """All rows of one query, as dictionaries."""
@@ -53,11 +60,15 @@ async def opened(settings: Settings) -> AsyncIterator[State]:
         check=AsyncConnectionPool.check_connection,
     )
     redis = Redis.from_url(settings.redis_url, socket_timeout=2, socket_connect_timeout=2)
+    session.configure(settings.database_url, lock_timeout_ms=LOCK_TIMEOUT_MS)
+    desk = Desk()
     async with redis:
         await pool.open(wait=False)
         try:
-            yield State(settings, pool, redis)
+            yield State(settings, pool, redis, desk)
         finally:
+            await desk.gatherer.close()
+            await session.close()
             await pool.close()
 
 

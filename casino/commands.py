@@ -6,7 +6,7 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import orjson
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -18,6 +18,7 @@ from ledger.accounts import Account
 from ledger.books import Books
 from ledger.errors import Refusal
 from ledger.posting import Statement
+from ledger.transfers import Reference
 
 FIND = b"""
 SELECT r.scope, r.key, r.verb, r.fingerprint, r.code, r.answer, r.facts
@@ -34,6 +35,9 @@ FROM unnest(%s::text[], %s::text[], %s::int[], %s::text[], %s::text[], %s::text[
 """
 
 Key = tuple[str, str]
+K = TypeVar("K")
+R = TypeVar("R")
+S = TypeVar("S", bound="Shelf[Any, Any]")
 
 
 class KeyReused(Exception):
@@ -94,6 +98,22 @@ class Command(ABC):
         """Other requests it must know: scope and key."""
         return ()
 
+    def references(self) -> Iterable[Reference]:
+        """Those of the transfers it may post."""
+        return ()
+
+    def reverses(self) -> Iterable[int]:
+        """Transfers it may take back."""
+        return ()
+
+    def holds(self) -> Iterable[int]:
+        """Holds it may capture or release; their accounts are locked as well."""
+        return ()
+
+    def rows(self) -> Iterable[tuple[type[Shelf[Any, Any]], Any]]:
+        """Rows beside the books that it reads or changes: where they are, and their key."""
+        return ()
+
     @property
     def place(self) -> Key:
         return self.scope, self.key
@@ -101,6 +121,39 @@ class Command(ABC):
     def fingerprint(self) -> bytes:
         said = orjson.dumps([self.verb, self.asked()], option=orjson.OPT_SORT_KEYS)
         return hashlib.sha256(said).digest()
+
+
+class Shelf(ABC, Generic[K, R]):
+    """Rows of one kind beside the books, by key: those that a batch's commands asked for.
+
+    They are found and locked behind the accounts' locks, and written with the books. A command
+    changes them last, when nothing may refuse it any more.
+    """
+
+    def __init__(self, rows: Mapping[K, R]) -> None:
+        self.rows = dict(rows)
+        self.changed: dict[K, R] = {}
+
+    @classmethod
+    @abstractmethod
+    def find(cls, keys: Sequence[K]) -> Statement:
+        """What reads the rows of sorted keys, locking them in that order."""
+
+    @classmethod
+    @abstractmethod
+    def read(cls, row: Sequence[Any]) -> tuple[K, R]:
+        """A row that was found, and its key."""
+
+    @abstractmethod
+    def writes(self) -> Iterable[Statement]:
+        """What writes `changed`, in the order of the keys."""
+
+    def get(self, key: K) -> R | None:
+        return self.rows.get(key)
+
+    def put(self, key: K, row: R) -> None:
+        """Keep a new or changed row."""
+        self.rows[key] = self.changed[key] = row
 
 
 @dataclass(slots=True)
@@ -111,6 +164,14 @@ class Desk:
     decided: dict[Key, Decided]
     messages: list[outbox.Message] = field(default_factory=list)
     fresh: list[tuple[Key, int, str, Decided]] = field(default_factory=list)
+    shelves: dict[type[Shelf[Any, Any]], Shelf[Any, Any]] = field(default_factory=dict)
+
+    def shelf(self, kind: type[S]) -> S:
+        """The rows of a kind that this batch asked for."""
+        found = self.shelves[kind]
+        if not isinstance(found, kind):
+            raise TypeError(f"{found} is no {kind}")
+        return found
 
     def keep(self, command: Command, answer: Answer, *, place: Key | None = None) -> None:
         """Remember an answer under the command's key, or at a `place` it bars for good."""
@@ -126,11 +187,24 @@ async def run_many(session: AsyncSession, commands: Sequence[Command]) -> list[A
     with `KeyReused` and changes nothing. Raises `psycopg.errors.UniqueViolation` when another
     transaction decided one of the keys at the same time, over other accounts: try again.
     """
-    accounts = {account for command in commands for account in command.accounts()}
     places = {key for one in commands for key in (one.place, *one.related())}
     find = (FIND, tuple(texts(column) for column in zip(*sorted(places), strict=True)))
-    books, [found] = await posting.opened(session, accounts, also=[find])
+    keys: dict[type[Shelf[Any, Any]], set[Any]] = {}
+    for kind, key in (row for one in commands for row in one.rows()):
+        keys.setdefault(kind, set()).add(key)
+    # Every batch locks one kind of rows after the other in the same order.
+    kinds = sorted(keys, key=lambda kind: kind.__name__)
+    books, [found, *shelved] = await posting.opened(
+        session,
+        {account for one in commands for account in one.accounts()},
+        references=sorted({reference for one in commands for reference in one.references()}),
+        reverses=sorted({id for one in commands for id in one.reverses()}),
+        holds={id for one in commands for id in one.holds()},
+        also=[find, *[kind.find(sorted(keys[kind])) for kind in kinds]],
+    )
     desk = Desk(books, {(row[0], row[1]): _decided(row) for row in found})
+    for kind, rows in zip(kinds, shelved, strict=True):
+        desk.shelves[kind] = kind(dict(map(kind.read, rows)))
     answers = [_answer(desk, command) for command in commands]
     await posting.written(session, books, also=list(_writes(desk)))
     return answers
@@ -179,5 +253,8 @@ def _writes(desk: Desk) -> Iterable[Statement]:
                 numbers(answer.transfer_id for answer in answers),
             ),
         )
+    for shelf in desk.shelves.values():
+        if shelf.changed:
+            yield from shelf.writes()
     if desk.messages:
         yield outbox.statement(desk.messages)

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from casino.commands import Answer, Command, Desk, KeyReused, run_many
 from casino.outbox import Message
 from ledger.accounts import Account, cash
-from ledger.transfers import Posted, Posting, Transfer
+from ledger.transfers import Posted, Posting, Reference, Transfer
 
 TREASURY, REVENUE = "system:treasury", "system:revenue"
 
@@ -55,6 +55,10 @@ class Move(Command):
 
     def accounts(self) -> Iterable[Account]:
         return (self._account(self.source), self._account(self.target))
+
+    def references(self) -> Iterable[Reference]:
+        if self.reference is not None:
+            yield Reference(self.casino_id, self.reference, self.type)
 
     def decide(self, desk: Desk) -> Answer:
         mine = cash(self.casino_id, self.player_id, self.asset)

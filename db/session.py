@@ -26,22 +26,31 @@ def plain(url: str) -> str:
     return "postgresql://" + url.split("://", 1)[1]
 
 
-def engine(url: str, *, pool_size: int = 10) -> AsyncEngine:
-    """An engine whose connections are checked before use, so that a restart heals by itself."""
+def engine(url: str, *, pool_size: int = 10, lock_timeout_ms: int = 0) -> AsyncEngine:
+    """An engine whose connections are checked before use, so that a restart heals by itself.
+
+    A statement that waits longer than `lock_timeout_ms` for a lock fails; 0 waits for good.
+    """
+    told = {"options": f"-c lock_timeout={lock_timeout_ms}"} if lock_timeout_ms else {}
     return create_async_engine(
         dialect(url),
         pool_size=pool_size,
         max_overflow=5,
         pool_pre_ping=True,
-        connect_args={"connect_timeout": 5, "keepalives_idle": 5, "keepalives_interval": 2},
+        connect_args={
+            "connect_timeout": 5,
+            "keepalives_idle": 5,
+            "keepalives_interval": 2,
+            **told,
+        },
     )
 
 
-def configure(url: str, *, pool_size: int = 10) -> None:
+def configure(url: str, *, pool_size: int = 10, lock_timeout_ms: int = 0) -> None:
     """Say once per process which database `transaction()` means."""
     _url[:] = [url]
     if url not in _engines:
-        _engines[url] = engine(url, pool_size=pool_size)
+        _engines[url] = engine(url, pool_size=pool_size, lock_timeout_ms=lock_timeout_ms)
 
 
 async def close() -> None:

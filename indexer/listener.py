@@ -24,6 +24,7 @@ T = TypeVar("T")
 LONGEST_PAUSE_S = 15.0
 # A node may call before its own answers show what it called about.
 ECHOES_S = (0.05, 0.2)
+LEAST_REST = 0.1  # of the interval, between a poll that took long and the next
 PROGRESS_S = 10.0  # a line of progress at most so often
 
 
@@ -53,11 +54,17 @@ class Loop:
     async def _follow(self) -> None:
         echoes: list[float] = []
         while True:
+            began = time.monotonic()
             found = await self._tried("polling", self._poll)
             if found is not None and found.moved:
                 echoes = []
-            if await self._rest(echoes.pop(0) if echoes else self.poll_s):
+            pause = echoes.pop(0) if echoes else self._until_due(time.monotonic() - began)
+            if await self._rest(pause):
                 echoes = list(ECHOES_S)
+
+    def _until_due(self, took_s: float) -> float:
+        """The interval runs from poll to poll; a slow node still gets room to breathe."""
+        return max(self.poll_s - took_s, self.poll_s * LEAST_REST)
 
     async def _poll(self) -> Polled:
         found = await self.listener.poll()

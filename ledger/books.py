@@ -20,7 +20,7 @@ from ledger.errors import (
     UnknownAccount,
     VersionMismatch,
 )
-from ledger.transfers import Posted, Posting, Transfer
+from ledger.transfers import Posted, Posting, Reference, Transfer
 
 T = TypeVar("T")
 
@@ -91,7 +91,7 @@ class Books:
     now: datetime
     lines: dict[Account, Line]
     holds: dict[int, Held]
-    taken: set[tuple[int, str | None, str]]
+    taken: set[Reference]
     reversed: set[int]
     number: Callable[[], int]
     transfers: list[Written] = field(default_factory=list)
@@ -136,8 +136,8 @@ class Books:
         for posting, line in zip(transfer.postings, lines, strict=True):
             self._enter(id, line, posting.amount, at)
         self._append(self.transfers, Written(id, transfer, hold_id, at))
-        if transfer.reference is not None:
-            self._add(self.taken, (transfer.casino_id, transfer.reference, transfer.type))
+        if transfer.standing is not None:
+            self._add(self.taken, transfer.standing)
         if transfer.reverses is not None:
             self._add(self.reversed, transfer.reverses)
         return Posted(id, at, {line.account: line.balance for line in lines})
@@ -214,7 +214,7 @@ class Books:
 
     def _agree(self, transfer: Transfer) -> None:
         """Raises a `Refusal` when the transfer stands already, or an account moved on."""
-        if (transfer.casino_id, transfer.reference, transfer.type) in self.taken:
+        if transfer.standing in self.taken:
             raise Duplicate(
                 f"{transfer.type} {transfer.reference} stands already",
                 reference=transfer.reference,

@@ -16,7 +16,7 @@ from db.session import driver
 from ledger.accounts import Account, kind
 from ledger.books import Books, Held, Line, Written
 from ledger.errors import NotReversible, Refusal
-from ledger.transfers import Posted, Posting, Transfer
+from ledger.transfers import Posted, Posting, Reference, Transfer
 
 Connection = psycopg.AsyncConnection[Any]
 Statement = tuple[bytes, Sequence[Any] | None]
@@ -100,7 +100,12 @@ async def post_many(session: AsyncSession, transfers: Sequence[Transfer]) -> lis
     transaction's `lock_timeout`.
     """
     accounts = {account for transfer in transfers for account, _ in transfer.postings}
-    books, _ = await opened(session, accounts, transfers=transfers)
+    books, _ = await opened(
+        session,
+        accounts,
+        references=[one.standing for one in transfers if one.standing],
+        reverses=[one.reverses for one in transfers if one.reverses is not None],
+    )
     answers: list[Posted | Refusal] = []
     for transfer in transfers:
         try:
@@ -115,15 +120,16 @@ async def opened(
     session: AsyncSession,
     accounts: Iterable[Account],
     *,
-    transfers: Sequence[Transfer] = (),
+    references: Sequence[Reference] = (),
+    reverses: Sequence[int] = (),
     holds: Iterable[int] = (),
     also: Sequence[Statement] = (),
 ) -> tuple[Books, list[list[Any]]]:
     """Lock accounts, in one order for everybody; missing ones of a known kind are opened.
 
-    `transfers` are those to come whose references or reversals must be looked up, `holds` those
-    to be ended, whose accounts are locked too. What else is asked `also` is answered as it stands
-    behind the locks: whoever waited sees what the one before wrote.
+    `references` and `reverses` are those of transfers to come: whether they stand already is
+    looked up. `holds` are those to be ended, whose accounts are locked too. What else is asked
+    `also` is answered as it stands behind the locks: whoever waited sees what the one before wrote.
     """
     connection = await driver(session)
     known = _known.setdefault(session.get_bind(), Known())
@@ -133,7 +139,8 @@ async def opened(
         wanted |= {Account(*row) for row in rows}
     ids = await _ids(connection, known, wanted)
     await _enough(connection, known)
-    told = await _ask(connection, [*_questions(ids, held, transfers), *also])
+    questions = _questions(ids, held, references, reverses)
+    told = await _ask(connection, [*questions, *also])
     [[now]] = told[3]
     rows_by_id = {row[0]: row for row in told[1]}
     lines = {account: _line(account, rows_by_id[id]) for account, id in ids.items()}
@@ -142,7 +149,7 @@ async def opened(
         now=now,
         lines=lines,
         holds={row[0]: _held(row, by_id[row[1]]) for row in told[4]},
-        taken=set(told[5]),
+        taken={Reference(*row) for row in told[5]},
         reversed={row[0] for row in told[6]},
         number=known.next,
     )
@@ -150,18 +157,19 @@ async def opened(
 
 
 def _questions(
-    ids: Mapping[Account, int], holds: list[int], transfers: Sequence[Transfer]
+    ids: Mapping[Account, int],
+    holds: list[int],
+    references: Sequence[Reference],
+    reverses: Sequence[int],
 ) -> Iterator[Statement | None]:
     """What is asked, the clock behind the locks: who waited must not write an earlier time."""
-    references = [(one.casino_id, one.reference, one.type) for one in transfers if one.reference]
-    undone = [one.reverses for one in transfers if one.reverses is not None]
     yield BECOME, None
     yield LOCK, (sorted(ids.values()),)
     yield RETURN, None
     yield NOW, None
     yield (HOLDS, (holds,)) if holds else None
     yield (TAKEN, _names(references)) if references else None
-    yield (REVERSED, (undone,)) if undone else None
+    yield (REVERSED, (list(reverses),)) if reverses else None
 
 
 async def _ask(

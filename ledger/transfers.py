@@ -13,6 +13,14 @@ from ledger.errors import Unbalanced
 MOST = 10**78 - 1
 
 
+class Reference(NamedTuple):
+    """What a transfer is about, in its caller's words: it stands once."""
+
+    casino_id: int
+    reference: str
+    type: str
+
+
 class Posting(NamedTuple):
     """What an account gets, or with a minus gives, in the asset's smallest unit."""
 
@@ -52,6 +60,13 @@ class Transfer:
     @property
     def casino_id(self) -> int:
         return self.postings[0].account.casino_id
+
+    @property
+    def standing(self) -> Reference | None:
+        """Its place among all references, if it has one."""
+        if self.reference is None:
+            return None
+        return Reference(self.casino_id, self.reference, self.type)
 
 
 @dataclass(frozen=True, slots=True)

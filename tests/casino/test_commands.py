@@ -108,6 +108,16 @@ async def test_a_key_used_for_something_else_moves_nothing(
     assert await balance(player) == 1
 
 
+async def test_a_reference_stands_once_for_each_type_under_whatever_key(player: int) -> None:
+    first = command(player, "top_up", 1, reference=f"order-{player}")
+    again = command(player, "top_up", 1, reference=f"order-{player}")
+    other = command(player, "bonus", 1, reference=f"order-{player}")
+    answers = [*await run(first), *await run(again, other)]
+    codes = [answer.code for answer in answers if isinstance(answer, Answer)]
+    assert codes == [None, "DUPLICATE_REFERENCE", None]
+    assert await balance(player) == 2
+
+
 async def test_a_transfer_a_request_and_a_message_leave_together(player: int) -> None:
     spend = command(player, "spend", 1)
     [_, answer] = await run(command(player, "top_up", 3), spend)

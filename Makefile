@@ -29,7 +29,7 @@ demo: setup ## real bets on two local chains, seen live
 	@exec $(BIN)/fairhouse demo
 
 test: setup ## every test, on real servers and chains
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 check: setup ## format, lint, types, floors, generated files
 	$(BIN)/ruff format --check .

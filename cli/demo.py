@@ -18,9 +18,11 @@ from typing import Any
 import httpx
 import psycopg
 
+from casino.providers.demo import furnish
 from cli import grounds, processes, report
 from cli.grounds import Grounds
 from cli.household import Household, TooManyRestarts
+from db import session
 from local import players
 from local.process import StartFailed, accepts
 from settings import Settings
@@ -84,6 +86,7 @@ class Demo:
     @contextlib.asynccontextmanager
     async def _house(self, ground: Grounds) -> AsyncIterator[Household]:
         """All processes, once they answer; watched for the length of the block."""
+        await furnished(ground.database_url, self.settings.default_casino)
         given = ground.environment(self.settings.default_casino)
         if not self.wake:
             given["FAIRHOUSE_WS"] = "{}"
@@ -229,6 +232,16 @@ class Demo:
 
     def say(self, what: str) -> None:
         print(f"  {time.monotonic() - self.began:5.1f} s  {what}", flush=True)
+
+
+async def furnished(database_url: str, slug: str) -> None:
+    """Give a casino the users and games of the demo; again, and it has them once."""
+    session.configure(database_url)
+    try:
+        async with session.transaction() as opened:
+            await furnish(opened, slug)
+    finally:
+        await session.close()
 
 
 @contextlib.contextmanager

@@ -51,6 +51,17 @@ def migrate() -> None:
 
 
 @app.command()
+def furnish() -> None:
+    """Give the default casino the users and games of the demo; not in production."""
+    chosen = read_settings()
+    logs.setup(chosen, "furnish")
+    if chosen.environment == "production":
+        raise refuse("users and money of a demo have no place in production")
+    asyncio.run(import_module("cli.demo").furnished(chosen.database_url, chosen.default_casino))
+    logger.info("{} has the users and games of the demo", chosen.default_casino)
+
+
+@app.command()
 def run(
     process: Annotated[str, typer.Argument(help=", ".join([*processes.LOOPS, "worker"]))],
     queue: Annotated[str, typer.Argument(help="for worker: chain, interpretation, stats")] = "",

@@ -15,10 +15,12 @@ from db import (
     outbox,
     pages,
     players,
+    providers,
     requests,
     seeds,
     sources,
     stats,
+    studio,
     transfers,
 )
 
@@ -38,9 +40,11 @@ __all__ = [
     "outbox",
     "pages",
     "players",
+    "providers",
     "requests",
     "seeds",
     "sources",
     "stats",
+    "studio",
     "transfers",
 ]

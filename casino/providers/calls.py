@@ -1,4 +1,4 @@
-"""What providers ask of a wallet: debit, credit, rollback. Decided here once, for every dialect."""
+"""Debit, credit and rollback, as providers ask them: decided once, for every dialect."""
 
 from __future__ import annotations
 

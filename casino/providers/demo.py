@@ -1,4 +1,4 @@
-"""What a demo needs to play: two users with dollars, and two games. May be done again."""
+"""What a demo needs to play: two users with dollars, and two games."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A dialect: how one provider says what all of them mean. It translates, and decides nothing."""
+"""A dialect: how one provider says what all of them mean; it translates, and decides nothing."""
 
 from __future__ import annotations
 

@@ -103,14 +103,17 @@ class Rows(Shelf[K, R], Generic[K, R]):
         raise NotImplementedError
 
 
+# LIMIT keeps it a look at the index for each key, however little the planner knows of the table.
 CALLS = b"""
-SELECT c.casino_id, c.provider, c.id, c.number, c.kind, c.state, c.code, c.player_id, c.asset,
-    c.game, c.round, c.place, c.target, c.amount, c.cash, c.bonus, c.transfer_id, c.at,
-    c.transfer_id IS NOT NULL AND EXISTS (SELECT FROM transfers t WHERE t.reverses = c.transfer_id)
-FROM casino_calls c
-JOIN unnest(%s::int[], %s::text[], %s::text[]) AS n(casino_id, provider, id)
-    USING (casino_id, provider, id)
-ORDER BY c.casino_id, c.provider, c.id FOR NO KEY UPDATE OF c
+SELECT c.*, c.transfer_id IS NOT NULL
+    AND EXISTS (SELECT FROM transfers t WHERE t.reverses = c.transfer_id)
+FROM unnest(%s::int[], %s::text[], %s::text[]) AS n(casino_id, provider, id)
+CROSS JOIN LATERAL (
+    SELECT casino_id, provider, id, number, kind, state, code, player_id, asset, game, round,
+        place, target, amount, cash, bonus, transfer_id, at
+    FROM casino_calls WHERE casino_id = n.casino_id AND provider = n.provider AND id = n.id
+    LIMIT 1 FOR NO KEY UPDATE
+) c
 """
 NEW_CALLS = b"""
 INSERT INTO casino_calls (casino_id, provider, id, number, kind, state, code, player_id, asset,
@@ -180,16 +183,24 @@ class Calls(Rows[CallKey, Call]):
 
 
 ROUNDS = b"""
-SELECT r.casino_id, r.provider, r.player_id, r.round, r.asset, r.game, r.state, r.calls, r.settled,
-    r.standing, r.cash, r.bonus, r.opened_at, r.touched_at, r.closed_at
-FROM casino_rounds r
-WHERE (r.casino_id, r.provider, r.player_id, r.round) IN (
-    SELECT n.casino_id, n.provider, n.player_id, coalesce(c.round, n.round)
+SELECT r.* FROM (
+    SELECT DISTINCT n.casino_id, n.provider, n.player_id, coalesce(c.round, n.round) AS round
     FROM unnest(%s::int[], %s::text[], %s::bigint[], %s::text[], %s::text[])
         AS n(casino_id, provider, player_id, round, call)
-    LEFT JOIN casino_calls c
-        ON (c.casino_id, c.provider, c.id) = (n.casino_id, n.provider, nullif(n.call, '')))
-ORDER BY r.casino_id, r.provider, r.player_id, r.round FOR NO KEY UPDATE OF r
+    LEFT JOIN LATERAL (
+        SELECT round FROM casino_calls
+        WHERE casino_id = n.casino_id AND provider = n.provider AND id = nullif(n.call, '') LIMIT 1
+    ) c ON true
+    ORDER BY 1, 2, 3, 4
+) n
+CROSS JOIN LATERAL (
+    SELECT casino_id, provider, player_id, round, asset, game, state, calls, settled, standing,
+        cash, bonus, opened_at, touched_at, closed_at
+    FROM casino_rounds
+    WHERE casino_id = n.casino_id AND provider = n.provider AND player_id = n.player_id
+        AND round = n.round
+    LIMIT 1 FOR NO KEY UPDATE
+) r
 """
 NEW_ROUNDS = b"""
 INSERT INTO casino_rounds (casino_id, provider, player_id, round, asset, game, state, calls,

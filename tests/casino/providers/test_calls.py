@@ -249,7 +249,7 @@ async def test_a_stake_in_two_colours_comes_back_in_both(launched: Launched) -> 
             text("SELECT name, balance::int FROM accounts WHERE name LIKE :mine"),
             {"mine": f"player:{launched.player_id}:%"},
         )
-        assert {name: balance for name, balance in found} == {
+        assert dict(iter(found)) == {
             f"player:{launched.player_id}:cash": 1051,
             mine.name: 550,
         }

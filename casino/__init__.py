@@ -9,6 +9,10 @@ transfers       money into and out of a program
 jackpots, pools, fees, seeds, system_events    facts beside bets
 stats           deltas, and their sums
 outbox          messages for the feed
+commands        requests about money, decided many at once
+wallets         top-ups, bonuses, spends, transfers between players
+stakes          from which money a stake is paid, to which winnings return
+providers       game providers that play from our wallet
 finality        promoted, retracted
 dead_letters    what could not be read, and reading it again
 """

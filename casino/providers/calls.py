@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from casino.commands import Answer, Command, Desk, Key, Shelf
@@ -120,10 +121,15 @@ class ProviderCall(Command):
             return self._no(desk, answer)
         return answer
 
-    @property
+    @cached_property
     def purse(self) -> Purse:
         one = self.launched
         return Purse(one.casino_id, one.player_id, one.asset, self.game)
+
+    @cached_property
+    def mine(self) -> tuple[Account, ...]:
+        """The player's among the accounts."""
+        return tuple(one for one in self.accounts() if one.name.startswith("player:"))
 
     def at(self, id: str) -> CallKey:
         return CallKey(self.casino_id, self.launched.provider, id)
@@ -148,8 +154,8 @@ class ProviderCall(Command):
 
     def balance(self, desk: Desk) -> int:
         """All that the player has, of whichever colour."""
-        lines = [desk.books.line(one) for one in self.accounts() if one.name.startswith("player:")]
-        return sum(line.available for line in lines if line.account.name.split(":")[2] != "debt")
+        owned = [one for one in self.mine if not one.name.endswith(":debt")]
+        return sum(desk.books.line(one).available for one in owned)
 
     def post(
         self, desk: Desk, type: str, postings: tuple[Posting, ...], reverses: int | None = None
@@ -159,7 +165,7 @@ class ProviderCall(Command):
             return None
         extra = {"provider": self.launched.provider, "call": self.key, "round": self.round}
         posted = desk.books.post(Transfer(type, postings, extra=extra, reverses=reverses))
-        amount = abs(sum(one.amount for one in postings if _players(one.account)))
+        amount = abs(sum(one.amount for one in postings if one.account in self.mine))
         data = {"transfer": str(posted.id), "type": type, "asset": self.launched.asset}
         data |= {"amount": str(amount), "at": posted.at.isoformat()}
         told = Message(
@@ -242,7 +248,7 @@ class Debit(ProviderCall):
             return Code.TOKEN_EXPIRED
         if not desk.shelf(Games).get(self.at(self.game)):
             return Code.UNKNOWN_GAME
-        if any(desk.books.line(one).closed for one in self.accounts() if _players(one)):
+        if any(desk.books.line(one).closed for one in self.mine):
             return Code.PLAYER_DISABLED
         if round is not None:
             if round.asset != self.launched.asset:
@@ -413,10 +419,6 @@ DETAILS: Mapping[Code, str] = {
 def replaced(key: RoundKey, call: str) -> RoundKey:
     """The round of an earlier call, whatever its name."""
     return key._replace(round="", call=call)
-
-
-def _players(account: Account) -> bool:
-    return account.name.startswith("player:")
 
 
 def _sum(one: Split, other: Split) -> Split:

@@ -420,6 +420,7 @@ async def test_players_of_one_round_have_their_own_part_of_it(
     mine, theirs, round = fresh("bet"), fresh("bet"), fresh("round")
     await speaker.debit(seat, 10, id=mine, round=round, closes=True)
     assert (await speaker.debit(other, 10, id=theirs, round=round)).ok
+    assert (await speaker.rollback(other, mine)).refused(Code.BET_NOT_FOUND)
     assert (await speaker.credit(other, 30, round=round, target=theirs)).ok
     assert (await speaker.rollback(seat, mine)).ok
 

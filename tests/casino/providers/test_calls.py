@@ -136,6 +136,18 @@ async def test_a_batch_that_holds_a_whole_round_is_decided_in_its_order(
     assert answers[6].body["balance"] == "1200"
 
 
+async def test_a_payout_of_a_round_without_a_standing_bet_is_refused(
+    launched: Launched,
+) -> None:
+    """24"""
+    bet = call(Debit, launched, amount=100)
+    back = call(Rollback, launched, target=bet.key)
+    paid = call(Credit, launched, amount=500)
+    answers = await run(bet, back, paid, call(Credit, launched, amount=500, round="never"))
+    assert [one.code for one in answers] == [None, None, Code.ROLLED_BACK, Code.BET_NOT_FOUND]
+    assert answers[3].body["balance"] == "1000"
+
+
 async def test_a_call_that_was_decided_is_never_changed(launched: Launched) -> None:
     """13"""
     bet = call(Debit, launched, amount=100)

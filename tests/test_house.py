@@ -110,7 +110,7 @@ WITHOUT_CODE = {
     "bench": "measures",
     "fixtures": "recorded transactions",
     "flow": "the whole line at once",
-    "image": "what is deployed: the Dockerfile's own steps, fly.toml's own commands",
+    "image", "reliability": "what is deployed: the Dockerfile's own steps, fly.toml's own commands",
 }
 
 

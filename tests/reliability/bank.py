@@ -71,7 +71,7 @@ async def serve(url: str, numbers: Iterable[int], callers: int) -> None:
             try:
                 answer = await gatherer.ask(command(number))
             except Exception as error:
-                say(f"! {number} {type(error).__name__}: {error}")
+                say(f"! {number} {error!r}")
                 continue
             assert isinstance(answer, Answer)
             say(f"{number} {answer.code or '-'} {began} {time.time_ns()}")

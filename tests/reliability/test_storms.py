@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 
@@ -9,7 +10,8 @@ from tests.reliability import LONG
 from tests.reliability.bank import PLAYERS, command
 from tests.reliability.conftest import ask, banker, broken
 
-COUNT = 250_000 if LONG else 1_500  # commands of each process
+# Commands of each process.
+COUNT = int(os.environ.get("FAIRHOUSE_STORM") or (250_000 if LONG else 1_000))
 PROCESSES = 4
 
 ORDER = """

@@ -110,7 +110,8 @@ WITHOUT_CODE = {
     "bench": "measures",
     "fixtures": "recorded transactions",
     "flow": "the whole line at once",
-    "image", "reliability": "what is deployed: the Dockerfile's own steps, fly.toml's own commands",
+    "image": "what is deployed: the Dockerfile's own steps, fly.toml's own commands",
+    "reliability": "what the books survive: kills, storms, lost answers, missing laws",
 }
 
 

@@ -5,6 +5,7 @@ rows            lines of text for COPY
 pages           a page of facts, applied whole
 bets            placed and ended halves, merged
 players         made once, whoever comes first
+assets          what a casino counts in
 transfers       money into and out of a program
 jackpots, pools, fees, seeds, system_events    facts beside bets
 stats           deltas, and their sums

@@ -1,4 +1,4 @@
-"""Statements: an account's entries page by page, what it holds now, and what it held at a moment."""
+"""Statements: entries page by page, what an account holds now, and what it held at a moment."""
 
 from __future__ import annotations
 

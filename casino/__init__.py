@@ -9,6 +9,8 @@ assets          what a casino counts in
 transfers       money into and out of a program
 jackpots, pools, fees, seeds, system_events    facts beside bets
 stats           deltas, and their sums
+wallets         topped up, spent, passed on
+samples         assets and users to try wallets with
 outbox          messages for the feed
 finality        promoted, retracted
 dead_letters    what could not be read, and reading it again

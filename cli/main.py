@@ -148,6 +148,8 @@ def key(
 def sample() -> None:
     """Give the default casino assets and users to try wallets with; may be repeated."""
     chosen = read_settings()
+    if chosen.environment == "production":
+        raise refuse("samples are for trying things out, not for production")
     samples = import_module("cli.samples")
     try:
         opened = asyncio.run(samples.give(chosen))

@@ -392,10 +392,10 @@ def payable(custody: Custody, text: str) -> str:
                 network=custody.network,
             ) from error
         raise BadRecipient(str(error)) from error
-    if room.lost(room.parse(address)):
-        raise BadRecipient(f"nobody could move what is sent to {address}")
     if address in room.of_program(custody.address):
         raise OwnAddress(f"{address} is the custody's own")
+    if room.lost(room.parse(address)):
+        raise BadRecipient(f"nobody could move what is sent to {address}")
     return address
 
 

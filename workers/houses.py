@@ -95,7 +95,6 @@ class House(Protocol):
     async def waits(self, tx: str) -> bool: ...
     async def lag(self) -> float | None: ...
     async def close(self) -> None: ...
-    def till(self) -> Till: ...
 
 
 class EvmHouse:
@@ -170,6 +169,7 @@ class EvmHouse:
         await self._sender.__aexit__()
 
     def till(self) -> Till:
+        """Where its withdrawals are paid."""
         return EvmTill(self._sender, self._contract, self._depth)
 
 
@@ -242,6 +242,7 @@ class SolanaHouse:
         await self._sender.__aexit__()
 
     def till(self) -> Till:
+        """Where its withdrawals are paid."""
         return SolanaTill(self._sender, self._casino, self._locked)
 
     async def _locked(self) -> int:

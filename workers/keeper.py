@@ -227,7 +227,7 @@ async def begin(
     return Keeper(house, connection, sealer, settings.seed_batch)
 
 
-async def till(settings: Settings, source: Any, wallets: Wallets) -> House | None:
+async def till(settings: Settings, source: Any, wallets: Wallets) -> EvmHouse | SolanaHouse | None:
     """The house that withdrawals are paid from, or None without a key. Raises `ChainError`."""
     async with await connect(settings) as connection:
         expected = await pinned(connection, planned(settings, source).network)
@@ -286,7 +286,7 @@ async def identify(rpc: evm_rpc.Rpc | solana_rpc.Rpc, network: Network) -> None:
 
 async def introduce(
     settings: Settings, source: Any, expected: str | None = None, wallets: Wallets | None = None
-) -> House | None:
+) -> EvmHouse | SolanaHouse | None:
     """The house of a source, or None without a key for it. Raises `ChainError`.
 
     `expected` is the only chain it may be on. One key numbers its txs in one place: casinos of a

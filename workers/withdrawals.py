@@ -25,7 +25,7 @@ from chains.manifest import Manifest
 from chains.redaction import plainly
 from db.session import transaction
 from workers import deposits
-from workers.houses import House
+from workers.houses import EvmHouse, SolanaHouse
 from workers.tills import REFUSED, Obstacle, Till
 
 TICK_S = 0.5
@@ -36,12 +36,12 @@ AGAIN_S = 2.0  # between two looks at what was sent
 AT_ONCE = 64
 MOST_FAILURES = 3  # txs that landed and moved nothing, until the money goes back
 AWAY = (psycopg.Error, SQLAlchemyError, OSError)
-Introduce = Callable[[], Awaitable[House | None]]
+Introduce = Callable[[], Awaitable[EvmHouse | SolanaHouse | None]]
 
 
 async def pay(means: Manifest, introduce: Introduce) -> None:
     """Pay the withdrawals of one custody, whatever its nodes answer, until cancelled."""
-    house: House | None = None
+    house: EvmHouse | SolanaHouse | None = None
     payer: Payer | None = None
     failures = 0
     try:

@@ -212,6 +212,7 @@ async def opened(folder: Path, database_url: str) -> AsyncIterator[list[Place]]:
             "FAIRHOUSE_KEEPER_EVM_KEY": players.evm_key(1),
             "FAIRHOUSE_KEEPER_SOLANA_KEY": str(keeper),
             "FAIRHOUSE_SEED_KEY": KEY,
+            "FAIRHOUSE_KEEPER_RENEW_S": "1",
         }
         await line.evm.call("setKeeper", [Account.from_key(players.evm_key(1)).address])
         await hand_over(line, keeper.pubkey())

@@ -129,8 +129,11 @@ class Withdrawal:
             "actor": self.actor,
             "requested_at": self.requested_at.isoformat(),
             "decided_by": self.decided_by,
+            "decided_at": _written(self.decided_at),
             "reason": self.reason,
+            "trouble": self.trouble,
             "tx": self.tx,
+            "ended_at": _written(self.ended_at),
         }
 
     @property
@@ -143,6 +146,10 @@ class Withdrawal:
         data = {name: self.body[name] for name in kept}
         player = str(self.player_id)
         return Message("user", f"withdrawal.{self.state}", casino, data, player=player)
+
+
+def _written(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat()
 
 
 COLUMNS = tuple(one.name for one in fields(Withdrawal))
@@ -330,6 +337,7 @@ class Decision(Command):
 
     request: str
     hold_id: int
+    account: Account
     casino: str
     reason: str
     approved: bool
@@ -342,7 +350,7 @@ class Decision(Command):
         return {"request": self.request, "reason": self.reason}
 
     def accounts(self) -> Iterable[Account]:
-        return ()
+        return () if self.approved else (self.account,)
 
     def holds(self) -> Iterable[int]:
         return () if self.approved else (self.hold_id,)

@@ -105,6 +105,7 @@ class Till:
                 actor="eve",
                 request=one.request,
                 hold_id=one.hold_id,
+                account=one.account,
                 reason=reason,
                 approved=approved,
             )

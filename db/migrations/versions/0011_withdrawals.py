@@ -6,7 +6,7 @@ A withdrawal only goes forward, and what was asked for never changes: no stateme
 from alembic import op
 
 revision = "0011"
-down_revision = "0007"
+down_revision = "0008"
 branch_labels = None
 depends_on = None
 

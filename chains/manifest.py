@@ -218,12 +218,12 @@ def read(file: Path) -> Manifest:
         file=file,
         custody=values.get("custody", False),
     )
-    if manifest.custody and CUSTODY - set(_meant(manifest)):
-        raise BadManifest(f"{file}: a custody needs events that mean {', '.join(sorted(CUSTODY))}")
     calls = _calls(file)
     manifest._mapped[:] = [
         _compile(file, dict(manifest._means(version)), None, calls) for version in manifest.versions
     ]
+    if manifest.custody and CUSTODY - set(_meant(manifest)):
+        raise BadManifest(f"{file}: a custody needs events that mean {', '.join(sorted(CUSTODY))}")
     return replace(manifest, address=_located(manifest))
 
 

@@ -342,7 +342,9 @@ async def test_a_payment_that_a_reorg_drops_is_not_settled_and_lands_again(
         await ask("evm_setIntervalMining", 0)
         await payer.tick()
         assert (await place.now(one)).state == "sent"
+        assert await payer.till.fate(one, await place.payments(one)) == "waiting"
         await ask("evm_mine")
+        assert await payer.till.fate(one, await place.payments(one)) == "paid"
         await place.line.until(seen, [("confirmed",)])
         await payer.tick()
         await place.counter.tick()
@@ -351,6 +353,7 @@ async def test_a_payment_that_a_reorg_drops_is_not_settled_and_lands_again(
         await ask("anvil_dropAllTransactions")
         await ask("evm_mine")
         await place.line.until(seen, [("retracted",)])
+        assert await payer.till.fate(one, await place.payments(one)) == "waiting"
         await ask("evm_setIntervalMining", 1)
         await place.tick(payer, partial(place.ended, one))
     assert attempts(await place.payments(one)) == 1

@@ -16,6 +16,7 @@ from api.state import Row, State
 
 SILENT_S = 15.0
 STANDING_S = 60.0
+UNPAID_S = 900.0  # finality takes a quarter of an hour where it is slow
 
 # What a provider says may hold its URL, and a key in it. Anyone may read how the house is, so only
 # the class of a fault is told; the indexer's log and `fairhouse doctor` have the words.
@@ -64,6 +65,7 @@ async def line_state(house: State) -> Report:
         pages = await house.rows(queries.PAGES, {})
         outbox = await house.row(queries.OUTBOX, {})
         dead = await house.row(queries.DEAD, {})
+        withdrawals = await house.rows(queries.WITHDRAWALS, {})
         processes = await house.rows(queries.PROCESSES, {"silent_s": SILENT_S})
     except (psycopg.Error, PoolTimeout) as error:
         return {"database": {"ok": False, "error": type(error).__name__}}
@@ -75,6 +77,7 @@ async def line_state(house: State) -> Report:
         "pages": {page.pop("state"): page for page in pages},
         "outbox": outbox,
         "dead_letters": (dead or {}).get("dead", 0),
+        "withdrawals": withdrawals,
         "processes": kinds(processes, house.settings.processes),
     }
 
@@ -112,9 +115,22 @@ def troubles(report: Report) -> list[str]:
     outbox = report.get("outbox")
     if outbox and outbox["waiting"] and outbox["oldest_s"] > SILENT_S:
         said.append(f"{outbox['waiting']} messages wait to be relayed")
+    said += [line for one in report.get("withdrawals", []) for line in unpaid(one)]
     said += [
         f"no {process['process']} is running"
         for process in report.get("processes", [])
         if process["expected"] and not process["live"]
     ]
     return said
+
+
+def unpaid(waiting: Row) -> list[str]:
+    """What is wrong with withdrawals of one network, state and trouble, if anything is."""
+    who = f"{waiting['withdrawals']} withdrawals on {waiting['network']}"
+    if waiting["trouble"]:
+        return [f"{who} wait: {waiting['trouble'].replace('_', ' ')}"]
+    if waiting["state"] == "approved" and waiting["oldest_s"] > STANDING_S:
+        return [f"{who} are approved, and nobody sends them"]
+    if waiting["state"] in ("sending", "sent") and waiting["oldest_s"] > UNPAID_S:
+        return [f"{who} are {waiting['state']} and not final"]
+    return []

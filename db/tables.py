@@ -8,6 +8,7 @@ from db import (
     bets,
     casinos,
     chain_facts,
+    custodies,
     entries,
     heartbeats,
     holds,
@@ -20,6 +21,7 @@ from db import (
     sources,
     stats,
     transfers,
+    withdrawals,
 )
 
 metadata = SQLModel.metadata
@@ -30,6 +32,7 @@ __all__ = [
     "bets",
     "casinos",
     "chain_facts",
+    "custodies",
     "entries",
     "heartbeats",
     "holds",
@@ -43,4 +46,5 @@ __all__ = [
     "sources",
     "stats",
     "transfers",
+    "withdrawals",
 ]

@@ -214,7 +214,10 @@ async def run_free(
     desk = await _opened(session, commands, waiting=False)
     answers: list[Answer | KeyReused | LockNotAvailable] = []
     for command, print in asked:
-        if desk.books.busy.isdisjoint(command.accounts()):
+        books = desk.books
+        if books.busy.isdisjoint(command.accounts()) and books.busy_holds.isdisjoint(
+            command.holds()
+        ):
             answers.append(_answer(desk, command, print))
         else:
             answers.append(LockNotAvailable("an account is busy"))

@@ -142,6 +142,7 @@ async def opened(
         reversed={row[0] for row in told[3]},
         number=known.next,
         busy={account for account, id in ids.items() if id not in rows_by_id},
+        busy_holds={row[0] for row in told[1] if row[1] not in by_id},
     )
     return books, told[4:]
 

@@ -49,6 +49,10 @@ class Eve:
         self, opened: AsyncSession, log: list[Line], chain: list[Seal], types: dict[Any, str]
     ) -> None:
         self.opened, self.log, self.chain, self.types = opened, log, chain, types
+        self.columns = {
+            table: [column for one, column in types if one == table and column != "xact"]
+            for table in COLUMNS
+        }
         self.chance = random.Random(20261121)
         self.deeds = (
             *[self.changes_a_column] * 8,
@@ -62,7 +66,7 @@ class Eve:
 
     async def changes_a_column(self) -> int:
         index, table, key = self.some()
-        column = self.chance.choice([one for one in COLUMNS[table] if one != "xact"])
+        column = self.chance.choice(self.columns[table])
         become = CHANGES[self.types[table, column]].format(column)
         return await self.becomes(index, table, key, column, become)
 
@@ -70,7 +74,7 @@ class Eve:
         index, table, key = self.some()
         own = self.log[index].xact
         other = self.chance.choice([one.xact for one in self.log if one.xact != own])
-        return await self.becomes(index, table, key, "xact", str(other))
+        return await self.becomes(index, table, key, "xact", self.chance.choice(("-5", f"{other}")))
 
     async def becomes(self, index: int, table: str, key: str, column: str, become: str) -> int:
         change = f"UPDATE {table} SET {column} = {become} WHERE {key}"

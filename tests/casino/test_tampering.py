@@ -178,7 +178,7 @@ async def test_a_thousand_tamperings_are_all_found_at_the_first_bad_row(
 ) -> None:
     session.configure(database_url)
     await counted()
-    await written(12)
+    await written(8)
     await sealed(most=25)
     kept = (await verdict()).checkpoint
     assert kept is not None

@@ -163,6 +163,7 @@ class Health(BaseModel):
     pages: dict[str, Any] = {}
     outbox: dict[str, Any] | None = None
     dead_letters: int = 0
+    laws: list[dict[str, Any]] = []
     processes: list[dict[str, Any]] = []
 
 

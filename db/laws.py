@@ -13,8 +13,9 @@ from db.columns import big, document, moment, text
 class Law(SQLModel, table=True):
     """`holds` is null as long as nobody could say; `since` is when that began.
 
-    `reach` is the transaction up to which everything was looked at; of a broken law it stays where
-    the check began that found it so. `full_at` is when everything ever written was looked at.
+    `reach` is the transaction up to which everything was looked at, `reach_at` the time of that
+    look; of a broken law they stay where the check began that found it so. `full_at` is when
+    everything ever written was looked at.
     """
 
     __tablename__ = "laws"
@@ -26,6 +27,7 @@ class Law(SQLModel, table=True):
     full_at: datetime | None = moment(default=None)
     took_ms: int = Field()
     reach: int | None = big(default=None)
+    reach_at: datetime | None = moment(default=None)
     faults: int = Field()
     error: str | None = text(default=None)
 

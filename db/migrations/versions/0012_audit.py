@@ -58,6 +58,7 @@ CREATE TABLE laws (
     full_at timestamptz,
     took_ms integer NOT NULL,
     reach bigint,
+    reach_at timestamptz,
     faults integer NOT NULL,
     error text
 );

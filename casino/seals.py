@@ -250,8 +250,8 @@ async def verify(
     """Compare every sealed row with its seal, up to the first that is not as it was.
 
     `held` are checkpoints that were kept elsewhere: without one, a tail that was cut off, rows and
-    seals alike, cannot be seen. All is seen in one snapshot if the transaction is REPEATABLE READ.
-    `told` hears how many rows are done, and how many there are.
+    seals alike, cannot be seen. It may take long and needs no snapshot: what is sealed stays, and
+    seals made meanwhile are followed too. `told` hears how many rows are done, of how many.
     """
     connection = await driver(session)
     (whole,) = await _row(connection, WHOLE)

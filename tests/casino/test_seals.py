@@ -104,8 +104,12 @@ async def test_two_writers_at_once_do_not_fork_the_chain() -> None:
 async def test_a_seal_made_beside_the_chain_is_refused() -> None:
     await written(2)
     made = (await sealed())[-1]
-    for changed in ({"n": made.n + 2}, {"n": made.n + 1, "lower": made.upper + 1}, {"n": made.n}):
-        other = replace(made, **{"lower": made.upper, "upper": made.upper + 9, **changed})
+    following = replace(made, lower=made.upper, upper=made.upper + 9)
+    for other in (
+        replace(following, n=made.n + 2),
+        replace(following, n=made.n + 1, lower=made.upper + 1),
+        replace(following, n=made.n),
+    ):
         with pytest.raises((errors.CheckViolation, errors.UniqueViolation)):
             await forged(other)
 

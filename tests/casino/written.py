@@ -77,7 +77,7 @@ async def written(times: int, **more: Any) -> None:
 
 async def sealed(most: int = seals.MOST) -> list[Seal]:
     """Everything that can be, seal by seal."""
-    made = []
+    made: list[Seal] = []
     while True:
         async with transaction() as opened:
             one = await seals.seal(opened, most=most)

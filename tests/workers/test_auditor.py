@@ -6,7 +6,7 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,11 +42,11 @@ async def books(fresh_database: Callable[[], str]) -> AsyncIterator[str]:
 
 
 @pytest.fixture
-def said() -> AsyncIterator[list[str]]:
+def said() -> Iterator[list[str]]:
     """What is logged, from the level INFO on."""
     lines: list[str] = []
     sink = logger.add(lambda line: lines.append(line), level="INFO", format="{level} {message}")
-    yield lines  # type: ignore[misc]
+    yield lines
     logger.remove(sink)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ T = TypeVar("T")
 LONGEST_PAUSE_S = 15.0
 # A node may call before its own answers show what it called about.
 ECHOES_S = (0.05, 0.2)
+SWAY = (0.9, 1.1)  # of the interval
 LEAST_REST = 0.1  # of the interval, between a poll that took long and the next
 PROGRESS_S = 10.0  # a line of progress at most so often
 
@@ -63,8 +65,12 @@ class Loop:
                 echoes = list(ECHOES_S)
 
     def _until_due(self, took_s: float) -> float:
-        """The interval runs from poll to poll; a slow node still gets room to breathe."""
-        return max(self.poll_s - took_s, self.poll_s * LEAST_REST)
+        """The interval runs from poll to poll; a slow node still gets room to breathe.
+
+        It is never quite the same: in step with a chain's blocks, every block could come just
+        after a poll.
+        """
+        return max(self.poll_s * random.uniform(*SWAY) - took_s, self.poll_s * LEAST_REST)
 
     async def _poll(self) -> Polled:
         found = await self.listener.poll()

@@ -21,6 +21,25 @@ from local import postgres
 
 _numbers = itertools.count()
 
+# Files of minutes, begun first: when several processes share the tests, none waits for one at the
+# end.
+LONG = (
+    "workers/test_keeper.py",
+    "cli/test_demo.py",
+    "flow/test_line.py",
+    "workers/test_keeper_answers.py",
+    "cli/test_backfill.py",
+    "image/test_image.py",
+    "indexer/test_process.py",
+    "cli/test_gaps.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    rank = {here / name: place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: rank.get(item.path, len(LONG)))
+
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[postgres.Postgres]:

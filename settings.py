@@ -152,6 +152,7 @@ class Settings(BaseSettings):
         "worker-interpretation",
         "worker-stats",
         "relay",
+        "auditor",
         "keeper",
     ]
     cors_origins: list[str] = ["*"]
@@ -181,6 +182,10 @@ class Settings(BaseSettings):
     failed_retention_h: int = Field(default=24, ge=0)
     stats_interval_ms: int = Field(default=1000, ge=0)
     outbox_retention_h: int = Field(default=24, ge=1)
+
+    seal_s: float = Field(default=5.0, gt=0)
+    laws_s: float = Field(default=300.0, gt=0)
+    laws_full_h: float = Field(default=24.0, gt=0)
 
     keeper_solana_key: str = Field(default="", repr=False)
     keeper_evm_key: str = Field(default="", repr=False)

@@ -17,6 +17,12 @@ OUTBOX = """
 SELECT count(*) AS waiting, extract(epoch FROM now() - min(created_at))::float AS oldest_s
 FROM outbox WHERE published_at IS NULL
 """
+LAWS = """
+SELECT name, holds, error IS NULL AS known, faults, since,
+    extract(epoch FROM now() - since)::float AS since_s,
+    extract(epoch FROM now() - checked_at)::float AS checked_s_ago, took_ms
+FROM laws ORDER BY name
+"""
 DEAD = "SELECT count(*) AS dead FROM dead_letters"
 PROCESSES = """
 SELECT process, count(*) FILTER (WHERE seen_s_ago < %(silent_s)s) AS live,

@@ -15,7 +15,18 @@ from starlette.staticfiles import StaticFiles
 from api.documents import SPEC
 from api.envelope import Envelope
 from api.errors import HANDLERS
-from api.routes import bets, casino, health, page, players, providers, studio
+from api.routes import (
+    assets,
+    bets,
+    casino,
+    health,
+    page,
+    players,
+    providers,
+    studio,
+    wallets,
+    withdrawals,
+)
 from api.state import opened
 from settings import Settings
 
@@ -46,6 +57,9 @@ def build(settings: Settings) -> Starlette:
             *players.ROUTES,
             *providers.ROUTES,
             *studio.ROUTES,
+            *assets.ROUTES,
+            *wallets.ROUTES,
+            *withdrawals.ROUTES,
             Mount("/static", StaticFiles(directory=STATIC)),
         ],
         middleware=[Middleware(Envelope), cors],

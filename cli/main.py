@@ -10,7 +10,7 @@ import signal
 from collections.abc import Awaitable, Callable
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 import uvloop
@@ -22,7 +22,10 @@ import settings as environment
 from chains.errors import ChainError
 from cli import processes
 
+ROLES = get_args(environment.Role)
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+verify = typer.Typer(no_args_is_help=True, help="Put the books and the audit log to the proof.")
+app.add_typer(verify, name="verify")
 
 
 def refuse(message: str) -> typer.Exit:
@@ -49,17 +52,6 @@ def migrate() -> None:
     except migrations.Unreachable as error:
         raise refuse(f"the database cannot be reached: {error}") from None
     logger.info("the database is up to date")
-
-
-@app.command()
-def furnish() -> None:
-    """Give the default casino the users and games of the demo; not in production."""
-    chosen = read_settings()
-    logs.setup(chosen, "furnish")
-    if chosen.environment == "production":
-        raise refuse("users and money of a demo have no place in production")
-    asyncio.run(import_module("cli.demo").furnished(chosen.database_url, chosen.default_casino))
-    logger.info("{} has the users and games of the demo", chosen.default_casino)
 
 
 @app.command()
@@ -134,6 +126,92 @@ def gaps(
     rooms.show(Console(), reports, as_json=as_json)
     if any(report.gaps for report in reports):
         raise typer.Exit(1)
+
+
+@verify.command()
+def books(
+    law: Annotated[list[str] | None, typer.Option(help="this one only; may be repeated")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
+) -> None:
+    """Check every law of the books over all that was ever written; exit code 1 if one is broken."""
+    rooms, chosen = import_module("cli.verify"), _quietly("verify")
+    names = law or []
+    try:
+        with rooms.shown(Console(stderr=True), "laws") as told:
+            well = asyncio.run(rooms.show_books(Console(), chosen, names, told, as_json=as_json))
+    except rooms.Refused as error:
+        raise refuse(str(error)) from None
+    if not well:
+        raise typer.Exit(1)
+
+
+@verify.command()
+def audit(
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="a file of checkpoints that were kept elsewhere")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
+) -> None:
+    """Compare every row with its seal; exit code 1 if one is not as it was sealed."""
+    rooms, chosen = import_module("cli.verify"), _quietly("verify")
+    try:
+        with rooms.shown(Console(stderr=True), "rows") as told:
+            verdict = asyncio.run(rooms.audit(chosen, checkpoint, told))
+    except rooms.Refused as error:
+        raise refuse(str(error)) from None
+    rooms.show_audit(Console(), verdict, as_json=as_json)
+    if verdict.bad is not None:
+        raise typer.Exit(1)
+
+
+@verify.command()
+def checkpoint() -> None:
+    """Print the line that says how the audit log ends now, to be kept elsewhere."""
+    rooms, chosen = import_module("cli.verify"), _quietly("verify")
+    try:
+        typer.echo(asyncio.run(rooms.checkpoint(chosen)))
+    except rooms.Refused as error:
+        raise refuse(str(error)) from None
+
+
+def _quietly(process: str) -> environment.Settings:
+    """The settings, for a command whose answer is not to stand between lines of a log."""
+    chosen = read_settings()
+    logs.setup(chosen.model_copy(update={"log_level": "WARNING"}), process)
+    return chosen
+
+
+@app.command()
+def key(
+    name: Annotated[str, typer.Option(help="the service: small letters, digits, - and _")],
+    role: Annotated[
+        list[str] | None, typer.Option(help=f"may be repeated; {', '.join(ROLES)}")
+    ] = None,
+    casino: Annotated[str | None, typer.Option(help="the only casino in which it acts")] = None,
+) -> None:
+    """Make an API key for a service; without a role it may read and move wallets."""
+    keys = import_module("cli.keys")
+    known = read_settings().api_keys
+    try:
+        secret, made = keys.fresh(name, role or keys.WALLETS, casino)
+    except ValueError as error:
+        raise refuse(environment.mistakes(error)[0]) from None
+    typer.echo(f"The key, shown this once:\n\n{secret}\n\nThe setting that lets it in:\n")
+    typer.echo(f"FAIRHOUSE_API_KEYS='{keys.written([*known, made])}'")
+
+
+@app.command()
+def sample() -> None:
+    """Give the default casino assets, users and games to try things with; may be repeated."""
+    chosen = read_settings()
+    if chosen.environment == "production":
+        raise refuse("samples are for trying things out, not for production")
+    samples = import_module("cli.samples")
+    try:
+        opened = asyncio.run(samples.give(chosen))
+    except samples.Refused as error:
+        raise refuse(str(error)) from None
+    typer.echo(f"{opened} balances opened in {chosen.default_casino}")
 
 
 @app.command()

@@ -15,12 +15,14 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from api import shapes
+from api.answers import private
 from api.bodies import parsed, raw
 from api.calls import answering, balance
 from api.casinos import OfCasino, chosen
 from api.documents import describe
 from api.errors import Problem
-from api.keys import allowed
+from api.keys import acting, allowed
+from api.pages import LAST
 from api.parameters import asked, named
 from api.queries import providers as queries
 from api.state import State, state
@@ -28,9 +30,12 @@ from casino.providers import DIALECTS, launches
 from casino.providers.dialect import Number, Word
 from casino.providers.launches import Launched, Unlaunchable, Wanted
 from casino.providers.signatures import hmac_sha256
+from settings import Role
 
 DEMO = DIALECTS["jaqpot"]
 SIGNATURE = "x-provider-signature"
+READ: Role = "reports:read"
+LAUNCH: Role = "games:launch"
 
 
 class Launch(BaseModel):
@@ -78,7 +83,7 @@ async def simulate_round(request: Request) -> Response:
     return JSONResponse({**body, "currency": launched.currency})
 
 
-@describe(shapes.ProviderRound, 401, 403, 404, query=OfCasino, tag="providers")
+@describe(shapes.ProviderRound, 404, query=OfCasino, role=READ, tag="providers")
 async def round(request: Request) -> Response:
     """All calls of a round, of every player in it."""
     asked(request, OfCasino)
@@ -87,51 +92,45 @@ async def round(request: Request) -> Response:
     calls = await state(request).rows(queries.ROUND, {**values, "round": name})
     if not calls:
         raise Problem(404, "unknown_round", "this provider played no such round")
-    return _kept_nowhere({"round": name, "calls": calls})
+    return private({"round": name, "calls": calls})
 
 
-@describe(shapes.ProviderTotals, 401, 403, 404, query=TotalsAsked, tag="providers")
+@describe(shapes.ProviderTotals, 404, query=TotalsAsked, role=READ, tag="providers")
 async def totals(request: Request) -> Response:
     """Bets, payouts and rollbacks of a day, by game and asset: to hold against the provider's."""
     wanted = asked(request, TotalsAsked)
     values = await _reported(request)
     day = wanted.day or datetime.now(UTC).date()
     since = datetime(day.year, day.month, day.day, tzinfo=UTC)
-    try:
-        until = since + timedelta(days=1)
-    except OverflowError:
-        raise Problem(422, "invalid", "there is no day after that") from None
+    until = since + timedelta(days=1) if day < date.max else LAST
     rows = await state(request).rows(queries.TOTALS, {**values, "since": since, "until": until})
-    return _kept_nowhere({"day": day, "items": rows})
+    return private({"day": day, "items": rows})
 
 
-@describe(shapes.ProviderUnresolved, 401, 403, 404, query=UnresolvedAsked, tag="providers")
+@describe(shapes.ProviderUnresolved, 404, query=UnresolvedAsked, role=READ, tag="providers")
 async def unresolved(request: Request) -> Response:
     """What a person should look at: bets without an end, and payouts that could not be made."""
     wanted = asked(request, UnresolvedAsked)
     values = await _reported(request)
     house = state(request)
     rounds = await house.rows(queries.UNRESOLVED, {**values, "minutes": wanted.minutes})
-    return _kept_nowhere({"rounds": rounds, "declined": await house.rows(queries.DECLINED, values)})
+    return private({"rounds": rounds, "declined": await house.rows(queries.DECLINED, values)})
 
 
 async def _reported(request: Request) -> dict[str, Any]:
     """Whose reports are asked for. Raises `Problem` 401, 403 and 404."""
-    key = allowed(request, "reports:read")
     provider = named(request, "provider")
-    casino = await chosen(request)
-    if key.casino not in (None, casino["slug"]):
-        raise Problem(403, "forbidden", f"the API key {key.name} does not act in this casino")
+    caller = await acting(request, READ)
     if provider not in DIALECTS:
         raise Problem(404, "unknown_provider", f"there is no provider {provider!r}")
-    return {"casino": casino["id"], "provider": provider}
+    return {"casino": caller.casino["id"], "provider": provider}
 
 
 async def _launched(request: Request) -> tuple[Launched, dict[str, Any]]:
     """A launch, and how it is answered. Raises `Unlaunchable` and `Problem`."""
     house = state(request)
     if house.settings.environment != "development":
-        allowed(request, "games:launch")
+        allowed(request, LAUNCH)
     wanted = await _wanted(request)
     async with house.pool.connection() as connection:
         seconds = house.settings.launch_h * 3600
@@ -212,11 +211,6 @@ def _number(name: str) -> int | str:
 def _refused(status: int, code: str, detail: str) -> Response:
     body = {"status": "ERROR", "error": code, "code": code, "message": detail}
     return JSONResponse(body, status)
-
-
-def _kept_nowhere(body: dict[str, Any]) -> Response:
-    said = orjson.dumps(body)
-    return Response(said, headers={"cache-control": "no-store"}, media_type="application/json")
 
 
 ROUTES = [

@@ -9,7 +9,7 @@ calls        debit, credit, rollback: what they do
 dialect      what a dialect has to say
 jaqpot       minor units, HTTP codes, HMAC
 caleta       hundred-thousandths, HTTP 200 with a status, RSA
-demo         users, dollars and games to play with
+samples      users, dollars and games to play with
 """
 
 from casino.providers.caleta import Caleta

@@ -23,13 +23,14 @@ import httpx
 import orjson
 import psycopg
 
-from casino.providers.demo import USD
+from casino.providers.samples import USD
 from casino.providers.signatures import hmac_sha256
 from casino.wallets import TREASURY, Move, move_many
-from cli.demo import furnished
+from cli import samples
 from db import migrate, session
 from local import postgres, redis
 from local.process import Child, free_port, spawn, until_ready
+from settings import Settings
 
 PLAYERS = 500
 SECRET = "casino-secret-key"
@@ -116,7 +117,9 @@ async def paced(port: int, rate: float, seconds: float) -> list[float]:
 
     async def one(due: float) -> None:
         line = idle.pop()
-        await line.ask(next(given))
+        status = await line.ask(next(given))
+        if status != 200:
+            raise RuntimeError(f"answered {status}")
         took.append((time.perf_counter() - due) * 1000)
         idle.append(line)
 
@@ -128,7 +131,6 @@ async def paced(port: int, rate: float, seconds: float) -> list[float]:
             await asyncio.sleep(pause)
         task = asyncio.create_task(one(due))
         running.add(task)
-        task.add_done_callback(running.discard)
     await asyncio.gather(*running)
     return took
 
@@ -140,7 +142,7 @@ async def run(seconds: float) -> None:
             connection.execute("CREATE DATABASE bench")
         url, port = server.database("bench"), free_port()
         await asyncio.to_thread(migrate.upgrade, url)
-        await furnished(url, "fairhouse")
+        await samples.give(Settings(_env_file=None, database_url=url))
         await rich(url)
         environment = {
             **os.environ,
@@ -160,6 +162,7 @@ async def run(seconds: float) -> None:
 
 async def rich(url: str) -> None:
     """Players with more than they can lose."""
+    session.configure(url)
     session.configure(url)
     try:
         async with session.transaction() as opened:

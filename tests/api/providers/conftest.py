@@ -16,14 +16,15 @@ import psycopg
 import pytest
 
 from casino.commands import Answer
-from casino.providers.demo import USD
+from casino.providers.samples import USD
 from casino.wallets import TREASURY, Move, move_many
-from cli.demo import furnished
+from cli import samples
 from db import session as db_session
 from db.session import transaction
 from local import redis
 from local.postgres import Postgres
 from local.process import free_port, until_ready
+from settings import Settings
 from tests.api.conftest import running
 from tests.api.providers.speakers import KEYS, NEXT_SECRET, SECRET, SPEAKERS, Seat, Speaker, fresh
 
@@ -120,7 +121,7 @@ async def house(
     async with await psycopg.AsyncConnection.connect(postgres_server.url, autocommit=True) as made:
         await made.execute(f"CREATE DATABASE providers TEMPLATE {template_database}".encode())
     database_url = postgres_server.database("providers")
-    await furnished(database_url, "fairhouse")
+    await samples.give(Settings(_env_file=None, database_url=database_url))
     folder = tmp_path_factory.mktemp("providers")
     ports = [free_port(), free_port()]
     async with contextlib.AsyncExitStack() as stack:

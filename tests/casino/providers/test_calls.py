@@ -17,13 +17,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import text
 
+from casino import samples as wallet_samples
 from casino.commands import Answer, Command, Desk, run_many
-from casino.providers import DIALECTS
+from casino.providers import DIALECTS, samples
 from casino.providers.calls import Credit, Debit, Policy, ProviderCall, Rollback
 from casino.providers.codes import Code, Refused
-from casino.providers.demo import USD, furnish
 from casino.providers.launches import Launched
 from casino.providers.money import MOST, Scaled
+from casino.providers.samples import USD
 from casino.providers.signatures import hmac_sha256, is_hmac, is_rsa
 from casino.stakes import Purse, Split
 from casino.wallets import TREASURY, Move, move_many
@@ -50,7 +51,8 @@ def fresh(name: str) -> str:
 async def house(database_url: str) -> AsyncIterator[None]:
     session.configure(database_url)
     async with session.transaction() as opened:
-        await furnish(opened, "house")
+        await wallet_samples.give(opened, "house")
+        await samples.give(opened, "house")
     yield
     await session.close()
 

@@ -12,6 +12,11 @@ from loguru import logger
 from api.app import build
 from settings import Settings
 
+BACKLOG = 1024
+# Also those that are kept and idle: providers and balancers keep many, and whoever comes after the
+# last of them is not even accepted, however little there is to do.
+CONNECTIONS = 8192
+
 
 async def run(settings: Settings) -> None:
     """Serve until cancelled; requests under way are answered."""
@@ -22,6 +27,8 @@ async def run(settings: Settings) -> None:
         port=settings.api_port,
         interface=Interfaces.ASGI,
         websockets=False,
+        backlog=BACKLOG,
+        backpressure=CONNECTIONS,
         log_enabled=False,
     )
     serving = asyncio.create_task(server.serve())

@@ -53,13 +53,10 @@ class CasinoRound(SQLModel, table=True):
     __tablename__ = "casino_rounds"
     __table_args__ = (
         CheckConstraint("standing >= 0 and cash >= 0 and bonus >= 0", name="rounds_standing"),
-        Index("casino_rounds_open", "touched_at", postgresql_where=sql("state = 'open'")),
         Index(
-            "casino_rounds_unresolved",
-            "casino_id",
-            "provider",
+            "casino_rounds_left",
             "touched_at",
-            postgresql_where=sql("settled = 0 and standing > 0"),
+            postgresql_where=sql("state = 'open' or (settled = 0 and standing > 0)"),
         ),
     )
 
@@ -96,7 +93,7 @@ class CasinoCall(SQLModel, table=True):
             name="calls_split",
         ),
         Index("casino_calls_round", "casino_id", "provider", "round"),
-        Index("casino_calls_at", "casino_id", "provider", "at"),
+        Index("casino_calls_at", "at", postgresql_using="brin"),
     )
 
     casino_id: int = Field(primary_key=True)

@@ -76,6 +76,10 @@ class Line:
         self._port = port
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
+    def close(self) -> None:
+        if self._streams is not None:
+            self._streams[1].close()
+
     async def ask(self, request: bytes) -> int:
         """The status of the answer."""
         if self._streams is None:
@@ -104,6 +108,7 @@ async def most(port: int, amount: int, seconds: float, callers: int, expected: i
             if status != expected:
                 raise RuntimeError(f"answered {status}, not {expected}")
             count += 1
+        line.close()
 
     began = time.perf_counter()
     await asyncio.gather(*(caller() for _ in range(callers)))
@@ -112,11 +117,12 @@ async def most(port: int, amount: int, seconds: float, callers: int, expected: i
 
 async def paced(port: int, rate: float, seconds: float) -> list[float]:
     """How long each bet took from when it was due, in milliseconds."""
-    given, took, idle = requests(1), [], [Line(port) for _ in range(512)]
+    took: list[float] = []
+    given, idle = requests(1), [Line(port) for _ in range(64)]
     running: set[asyncio.Task[None]] = set()
 
     async def one(due: float) -> None:
-        line = idle.pop()
+        line = idle.pop() if idle else Line(port)
         status = await line.ask(next(given))
         if status != 200:
             raise RuntimeError(f"answered {status}")

@@ -46,9 +46,9 @@ CREATE TABLE casino_rounds (
     PRIMARY KEY (casino_id, provider, player_id, round),
     CONSTRAINT rounds_standing CHECK (standing >= 0 AND cash >= 0 AND bonus >= 0)
 ) WITH (fillfactor = 80);
-CREATE INDEX casino_rounds_open ON casino_rounds (touched_at) WHERE state = 'open';
-CREATE INDEX casino_rounds_unresolved ON casino_rounds (casino_id, provider, touched_at)
-    WHERE settled = 0 AND standing > 0;
+-- Rounds to be closed, and rounds for people to look at: one index for both, as bets are many.
+CREATE INDEX casino_rounds_left ON casino_rounds (touched_at)
+    WHERE state = 'open' OR (settled = 0 AND standing > 0);
 CREATE TABLE casino_calls (
     casino_id integer NOT NULL,
     provider text NOT NULL,
@@ -73,7 +73,7 @@ CREATE TABLE casino_calls (
         AND (kind <> 'debit' OR state NOT IN ('done', 'returned') OR amount = cash + bonus))
 );
 CREATE INDEX casino_calls_round ON casino_calls (casino_id, provider, round);
-CREATE INDEX casino_calls_at ON casino_calls (casino_id, provider, at);
+CREATE INDEX casino_calls_at ON casino_calls USING brin (at);
 """
 
 # A call stays as it was, but for a debit that is rolled back, once; see `books_stay` in 0007.

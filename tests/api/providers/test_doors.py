@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
+import shutil
+import subprocess
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -169,6 +173,37 @@ async def test_a_locked_account_is_told_to_try_again_and_nothing_is_lost(
         assert answer.status_code == 503
     assert (await speaker.send("debit", body)).ok
     assert await speaker.balance(seat) == 990
+
+
+async def test_connections_that_are_kept_idle_keep_nobody_out(house: House) -> None:
+    port = int(house.urls[0].rpartition(":")[2])
+    kept = [await asyncio.open_connection("127.0.0.1", port) for _ in range(300)]
+    try:
+        async with httpx.AsyncClient(timeout=10) as stranger:
+            assert (await stranger.get(f"{house.urls[0]}/health")).status_code == 200
+    finally:
+        for _, writer in kept:
+            writer.close()
+
+
+@pytest.mark.skipif(
+    None in map(shutil.which, ("curl", "openssl", "python3")), reason="a tool is not on the PATH"
+)
+async def test_what_the_page_tells_people_to_type_works(house: House) -> None:
+    page = (Path(__file__).parents[3] / "docs/providers.md").read_text()
+    simulated, signed = (
+        block.partition("curl" if "make demo" in block else "token=")
+        for block in re.findall(r"```\n(.*?)```", page, re.DOTALL)[:2]
+    )
+    for _, first, rest in (simulated, signed):
+        lines = (first + rest).replace("http://127.0.0.1:3000", house.urls[0])
+        lines = lines.replace("casino-secret-key", SECRET)
+        done = await asyncio.to_thread(
+            subprocess.run, ["sh", "-e", "-c", lines], capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        said = orjson.loads(done.stdout)
+        assert said.get("success") or said["transactionId"] == "bet-1"
 
 
 @pytest.mark.parametrize("path", ["/provider/launch", "/provider/simulate"])

@@ -6,9 +6,11 @@ from db import (
     accounts,
     assets,
     bets,
+    campaigns,
     casinos,
     chain_facts,
     entries,
+    grants,
     heartbeats,
     holds,
     networks,
@@ -20,6 +22,7 @@ from db import (
     sources,
     stats,
     transfers,
+    wagers,
 )
 
 metadata = SQLModel.metadata
@@ -28,9 +31,11 @@ __all__ = [
     "accounts",
     "assets",
     "bets",
+    "campaigns",
     "casinos",
     "chain_facts",
     "entries",
+    "grants",
     "heartbeats",
     "holds",
     "metadata",
@@ -43,4 +48,5 @@ __all__ = [
     "sources",
     "stats",
     "transfers",
+    "wagers",
 ]

@@ -35,6 +35,7 @@ PROCESSES = {
     "worker chain",
     "worker interpretation",
     "worker stats",
+    "worker bonuses",
 }
 
 

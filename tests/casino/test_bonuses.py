@@ -1,4 +1,4 @@
-"""Bonus money is given once, staked by its terms, and ends as cash or at the house, exactly once."""
+"""Bonus money is given once, staked by its terms, and ends as cash or with the house, once."""
 
 from __future__ import annotations
 
@@ -291,7 +291,7 @@ async def test_twenty_at_once_convert_a_bonus_once(player: Player) -> None:
     grant = await player.given(100)
     await player.played("a", 100, won=150)
     await counted(player)
-    said = {"player_id": player.number, "asset": USD, "grant_id": grant}
+    said: dict[str, Any] = {"player_id": player.number, "asset": USD, "grant_id": grant}
     commands = [Convert(**player.said, **said) for _ in range(20)]
 
     async def decided(command: Command) -> Answer | KeyReused:
@@ -310,7 +310,7 @@ async def test_a_bonus_is_not_converted_before_its_wagering_is_done(player: Play
     grant = await player.given(100)
     await player.played("a", 99, won=99)
     await counted(player)
-    said = {"player_id": player.number, "asset": USD, "grant_id": grant}
+    said: dict[str, Any] = {"player_id": player.number, "asset": USD, "grant_id": grant}
     early = await one(Convert(**player.said, **said))
     assert (early.transfer_id, early.body["state"]) == (None, "active")
     assert (await one(Expire(**player.said, **said))).body["state"] == "active"
@@ -354,7 +354,7 @@ async def test_a_withdrawal_forfeits_a_bonus_but_not_one_that_is_wagered(
     player: Player, sticky: bool
 ) -> None:
     grant = await player.given(100, cash=50, sticky=sticky)
-    asked = {"purse": player.purse(), "bet": "w", "amount": 0, "splits": {}}
+    asked: dict[str, Any] = {"purse": player.purse(), "bet": "w", "amount": 0, "splits": {}}
     await player.played("a", 50, won=80)
     answer = await one(Withdraw(**player.said, **asked))
     assert answer.body["cash"] == 80
@@ -457,7 +457,7 @@ async def test_a_grant_is_not_ended_at_a_count_that_went_on(player: Player) -> N
             return Answer({})
 
     tries: list[int] = []
-    asked = {"purse": player.purse(), "bet": "w", "amount": 0, "splits": {}}
+    asked: dict[str, Any] = {"purse": player.purse(), "bet": "w", "amount": 0, "splits": {}}
     async with session.transaction() as opened:
         # The count is done and not yet committed when the withdrawal reads the grant.
         await wagers.count(opened, player.casino_id)

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from sqlalchemy import text
+from sqlalchemy import CursorResult, text
 
-from casino import bonuses, wagers
-from casino.bonuses import Forfeit, Grant, Pocket, Wallet
+from casino import wagers
+from casino.bonuses import Forfeit, Grant, Wallet
 from casino.campaigns import Define, Terms
 from casino.commands import Answer, Command, Desk, KeyReused, Shelf, run_many
 from casino.stakes import Purse, Split
@@ -40,7 +40,8 @@ HAVING g.done_bp <> coalesce(sum(w.counted_bp), 0)
 async def rows(query: str, **values: Any) -> list[tuple[Any, ...]]:
     async with session.transaction() as opened:
         found = await opened.execute(text(query), values)
-        return [tuple(row) for row in found.all()] if found.returns_rows else []
+        holds = isinstance(found, CursorResult) and found.returns_rows
+        return [tuple(row) for row in found.all()] if holds else []
 
 
 async def value(query: str, **values: Any) -> Any:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from psycopg import errors
+from psycopg.errors import LockNotAvailable
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -20,8 +21,11 @@ Given = TypeVar("Given")
 MOST = 512  # of a batch: about 60 ms on two cores
 ABREAST = 2  # batches at once: one is decided while the other becomes durable
 TRIES = 5
+# A connection that broke may have committed: asked again, what stands is answered as it stands.
 AGAIN = (errors.UniqueViolation, errors.DeadlockDetected, errors.SerializationFailure)
+AWAY_S = 0.1
 Run = Callable[[AsyncSession, Sequence[Asked]], Awaitable[Sequence[Given]]]
+Rescue = Callable[[AsyncSession, Sequence[Asked]], Awaitable[Sequence[Given | LockNotAvailable]]]
 
 
 class Overloaded(Exception):
@@ -33,11 +37,13 @@ class Gatherer(Generic[Asked, Given]):
     """Runs `run` over everything that is asked, at most `most` at once.
 
     An answer is given after its transaction is durable. Whoever stops waiting for an answer does
-    not stop the command. What a batch fails over is tried one by one, so that only the one it
-    fails over is answered with the failure.
+    not stop the command. A batch that fails is tried in halves, so that in the end only the one it
+    failed over is answered with the failure; when somebody keeps an account locked, `rescue` runs
+    what can be run without it.
     """
 
     run: Run[Asked, Given]
+    rescue: Rescue[Asked, Given] | None = None
     most: int = MOST
     abreast: int = ABREAST
     patience: int = 20_000  # waiting commands
@@ -78,28 +84,57 @@ class Gatherer(Generic[Asked, Given]):
         if not batch:
             return
         try:
-            answers = await self._commit([asked for asked, _ in batch])
+            answers = await self._answered([asked for asked, _ in batch])
         except Exception as error:
-            if len(batch) == 1:
-                _fail(batch[0][1], error)
+            if len(batch) == 1 or _away(error):
+                for _, future in batch:
+                    _fail(future, error)
                 return
-            for one in batch:
-                await self._settle([one])
+            half = len(batch) // 2
+            await self._settle(batch[:half])
+            await self._settle(batch[half:])
             return
         for (_, future), answer in zip(batch, answers, strict=True):
-            if not future.done():
+            if isinstance(answer, LockNotAvailable):
+                _fail(future, answer)
+            elif not future.done():
                 future.set_result(answer)
 
-    async def _commit(self, batch: list[Asked]) -> Sequence[Given]:
-        for tries in range(1, TRIES + 1):
-            try:
-                async with transaction() as session:
-                    return await self.run(session, batch)
-            except (DBAPIError, *AGAIN) as error:
-                cause = error.orig if isinstance(error, DBAPIError) else error
-                if tries == TRIES or not isinstance(cause, AGAIN):
-                    raise
-        raise AssertionError("unreachable")
+    async def _answered(self, batch: list[Asked]) -> Sequence[Given | LockNotAvailable]:
+        try:
+            return await _committed(self.run, batch)
+        except LockNotAvailable:
+            if self.rescue is None:
+                raise
+            return await _committed(self.rescue, batch)
+
+
+async def _committed(
+    run: Callable[[AsyncSession, Sequence[Asked]], Awaitable[Given]], batch: Sequence[Asked]
+) -> Given:
+    """What `run` gives once it is durable; tried again when it only was in the way of others."""
+    for tries in range(1, TRIES + 1):
+        try:
+            async with transaction() as session:
+                return await run(session, batch)
+        except (DBAPIError, errors.Error) as error:
+            if tries == TRIES or not (isinstance(_cause(error), AGAIN) or _away(error)):
+                raise
+            if _away(error):
+                await asyncio.sleep(AWAY_S)
+    raise AssertionError("unreachable")
+
+
+def _cause(error: BaseException) -> BaseException | None:
+    return error.orig if isinstance(error, DBAPIError) else error
+
+
+def _away(error: BaseException) -> bool:
+    """Whether the database, or the way to it, is not there: it has no word of its own on that."""
+    cause = _cause(error)
+    if not isinstance(cause, errors.OperationalError | errors.InterfaceError):
+        return False
+    return cause.sqlstate is None or cause.sqlstate[:2] in ("08", "57")
 
 
 def _fail(future: asyncio.Future[Given], error: Exception) -> None:

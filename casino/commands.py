@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 import orjson
+from psycopg.errors import LockNotAvailable
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from casino import outbox
@@ -20,9 +21,12 @@ from ledger.errors import Refusal
 from ledger.posting import Statement
 from ledger.transfers import Reference
 
+# LIMIT keeps it a look at the index for each key, however little the planner knows of the table.
 FIND = b"""
-SELECT r.scope, r.key, r.verb, r.fingerprint, r.code, r.answer, r.facts
-FROM requests r JOIN unnest(%s::text[], %s::text[]) AS n(scope, key) USING (scope, key)
+SELECT r.* FROM unnest(%s::text[], %s::text[]) AS n(scope, key) CROSS JOIN LATERAL (
+    SELECT scope, key, verb, fingerprint, code, answer, facts FROM requests
+    WHERE scope = n.scope AND key = n.key LIMIT 1
+) r
 """
 KEEP = b"""
 INSERT INTO requests (scope, key, casino_id, verb, actor, fingerprint, code, answer, facts,
@@ -173,9 +177,16 @@ class Desk:
             raise TypeError(f"{found} is no {kind}")
         return found
 
-    def keep(self, command: Command, answer: Answer, *, place: Key | None = None) -> None:
+    def keep(
+        self,
+        command: Command,
+        answer: Answer,
+        *,
+        place: Key | None = None,
+        fingerprint: bytes | None = None,
+    ) -> None:
         """Remember an answer under the command's key, or at a `place` it bars for good."""
-        made = Decided(command.verb, command.fingerprint(), answer)
+        made = Decided(command.verb, fingerprint or command.fingerprint(), answer)
         self.decided[place or command.place] = made
         self.fresh.append((place or command.place, command.casino_id, command.actor, made))
 
@@ -185,8 +196,34 @@ async def run_many(session: AsyncSession, commands: Sequence[Command]) -> list[A
 
     Refusals are answers with a `code`, and stay refused. A key used for something else is answered
     with `KeyReused` and changes nothing. Raises `psycopg.errors.UniqueViolation` when another
-    transaction decided one of the keys at the same time, over other accounts: try again.
+    transaction decided one of the keys at the same time, over other accounts: try again. Raises
+    `psycopg.errors.LockNotAvailable` when one of the accounts stays locked.
     """
+    asked = [(command, command.fingerprint()) for command in commands]
+    desk = await _opened(session, commands, waiting=True)
+    answers = [_answer(desk, command, print) for command, print in asked]
+    await posting.written(session, desk.books, also=list(_writes(desk)))
+    return answers
+
+
+async def run_free(
+    session: AsyncSession, commands: Sequence[Command]
+) -> list[Answer | KeyReused | LockNotAvailable]:
+    """The same without those whose accounts somebody else keeps locked: they are not decided."""
+    asked = [(command, command.fingerprint()) for command in commands]
+    desk = await _opened(session, commands, waiting=False)
+    answers: list[Answer | KeyReused | LockNotAvailable] = []
+    for command, print in asked:
+        if desk.books.busy.isdisjoint(command.accounts()):
+            answers.append(_answer(desk, command, print))
+        else:
+            answers.append(LockNotAvailable("an account is busy"))
+    await posting.written(session, desk.books, also=list(_writes(desk)))
+    return answers
+
+
+async def _opened(session: AsyncSession, commands: Sequence[Command], *, waiting: bool) -> Desk:
+    """The desk with all that the commands named, locked."""
     places = {key for one in commands for key in (one.place, *one.related())}
     find = (FIND, tuple(texts(column) for column in zip(*sorted(places), strict=True)))
     keys: dict[type[Shelf[Any, Any]], set[Any]] = {}
@@ -201,19 +238,18 @@ async def run_many(session: AsyncSession, commands: Sequence[Command]) -> list[A
         reverses=sorted({id for one in commands for id in one.reverses()}),
         holds={id for one in commands for id in one.holds()},
         also=[find, *[kind.find(sorted(keys[kind])) for kind in kinds]],
+        waiting=waiting,
     )
     desk = Desk(books, {(row[0], row[1]): _decided(row) for row in found})
     for kind, rows in zip(kinds, shelved, strict=True):
         desk.shelves[kind] = kind(dict(map(kind.read, rows)))
-    answers = [_answer(desk, command) for command in commands]
-    await posting.written(session, books, also=list(_writes(desk)))
-    return answers
+    return desk
 
 
-def _answer(desk: Desk, command: Command) -> Answer | KeyReused:
+def _answer(desk: Desk, command: Command, fingerprint: bytes) -> Answer | KeyReused:
     before = desk.decided.get(command.place)
     if before is not None:
-        if (before.verb, before.fingerprint) != (command.verb, command.fingerprint()):
+        if (before.verb, before.fingerprint) != (command.verb, fingerprint):
             return KeyReused(command.key)
         was = before.answer
         return Answer(was.body, was.code, was.facts, was.transfer_id, replayed=True)
@@ -224,7 +260,7 @@ def _answer(desk: Desk, command: Command) -> Answer | KeyReused:
     except Refusal as refusal:
         del desk.messages[told:]
         answer = Answer({"detail": str(refusal), **refusal.evidence}, code=refusal.code)
-    desk.keep(command, answer)
+    desk.keep(command, answer, fingerprint=fingerprint)
     return answer
 
 

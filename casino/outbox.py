@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import orjson
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from casino import rows
 from casino.sources import Followed
+from db.arrays import documents, texts
 from db.session import driver
 
 MOMENT = """'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'"""
@@ -56,8 +56,7 @@ ORDER BY b.id
 ANNOUNCE = b"""
 INSERT INTO outbox (namespace, type, casino, player, game, data)
 SELECT namespace, type, casino, player, game, data
-FROM ROWS FROM (jsonb_to_recordset(%s::jsonb)
-    AS (namespace text, type text, casino text, player text, game text, data jsonb))
+FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::jsonb[])
     WITH ORDINALITY AS m(namespace, type, casino, player, game, data, place)
 ORDER BY place
 """
@@ -82,9 +81,16 @@ async def announce(session: AsyncSession, messages: Sequence[Message]) -> None:
         await connection.execute(*statement(messages))
 
 
-def statement(messages: Sequence[Message]) -> tuple[bytes, tuple[str]]:
+def statement(messages: Sequence[Message]) -> tuple[bytes, tuple[str, ...]]:
     """What puts messages into the outbox, for whoever writes more in the same breath."""
-    return ANNOUNCE, (orjson.dumps(list(messages)).decode(),)
+    return ANNOUNCE, (
+        texts(one.namespace for one in messages),
+        texts(one.type for one in messages),
+        texts(one.casino for one in messages),
+        texts(one.player for one in messages),
+        texts(one.game for one in messages),
+        documents(one.data for one in messages),
+    )
 
 
 async def announce_bets(connection: rows.Connection, source: Followed) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+import uvloop
 from loguru import logger
 from rich.console import Console
 
@@ -69,7 +70,7 @@ def run(
         raise refuse(f"there is no process {process!r} (known: {known})")
     logs.setup(chosen, process)
     try:
-        asyncio.run(until_told(lambda: processes.loop(process, chosen)))
+        uvloop.run(until_told(lambda: processes.loop(process, chosen)))
     except* ChainError as group:
         raise refuse(str(group.exceptions[0])) from None
 

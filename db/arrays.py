@@ -17,7 +17,11 @@ def numbers(values: Iterable[int | None]) -> str:
 
 
 def texts(values: Iterable[str | None]) -> str:
-    return "{" + ",".join(["NULL" if one is None else _quoted(one) for one in values]) + "}"
+    given = list(values)
+    if "".join([one for one in given if one is not None]).isprintable():
+        return _as_json(given)
+    quoted = ["NULL" if one is None else f'"{one.translate(PLAIN)}"' for one in given]
+    return "{" + ",".join(quoted) + "}"
 
 
 def times(values: Iterable[datetime | None]) -> str:
@@ -26,8 +30,9 @@ def times(values: Iterable[datetime | None]) -> str:
 
 def documents(values: Iterable[Mapping[str, Any] | None]) -> str:
     """JSON documents of plain values."""
-    return texts(None if one is None else orjson.dumps(one).decode() for one in values)
+    return _as_json([None if one is None else orjson.dumps(one).decode() for one in values])
 
 
-def _quoted(value: str) -> str:
-    return f'"{value}"' if value.isalnum() else f'"{value.translate(PLAIN)}"'
+def _as_json(values: list[str | None]) -> str:
+    """Without control characters, JSON escapes a text just as an array literal does."""
+    return "{" + orjson.dumps(values).decode()[1:-1] + "}"

@@ -46,6 +46,27 @@ class Line:
         return self.balance - self.held
 
 
+class Stood(NamedTuple):
+    """How a line stood before it was moved."""
+
+    line: Line
+    balance: int
+    held: int
+    version: int
+    at: datetime | None
+
+
+Undo = Stood | Callable[[], object]
+
+
+def _take_back(undo: Undo) -> None:
+    if isinstance(undo, Stood):
+        line = undo.line
+        line.balance, line.held, line.version, line.at = undo[1:]
+    else:
+        undo()
+
+
 @dataclass(slots=True)
 class Held:
     """A hold as it stands after what was decided so far."""
@@ -86,6 +107,7 @@ class Books:
 
     `taken` are references that stand (casino, reference, type), `reversed` transfers that were
     taken back: those among them that the caller's transfers name. `number` gives the next number.
+    `busy` are accounts that somebody else keeps.
     """
 
     now: datetime
@@ -94,11 +116,12 @@ class Books:
     taken: set[Reference]
     reversed: set[int]
     number: Callable[[], int]
+    busy: set[Account] = field(default_factory=set)
     transfers: list[Written] = field(default_factory=list)
     entries: list[Entry] = field(default_factory=list)
     made: list[Held] = field(default_factory=list)
     moved: dict[int, Held] = field(default_factory=dict)
-    _undo: list[Callable[[], object]] | None = None
+    _undo: list[Undo] | None = None
 
     def line(self, account: Account) -> Line:
         """Raises `UnknownAccount` when it is none of the locked ones."""
@@ -112,13 +135,13 @@ class Books:
         """All of the block or nothing: an exception takes back what the block did before it."""
         if self._undo is not None:
             raise RuntimeError("an attempt within an attempt")
-        undo: list[Callable[[], object]] = []
+        undo: list[Undo] = []
         self._undo = undo
         try:
             yield
         except BaseException:
             while undo:
-                undo.pop()()
+                _take_back(undo.pop())
             raise
         finally:
             self._undo = None
@@ -256,12 +279,7 @@ class Books:
     def _keep(self, line: Line) -> None:
         """Remember how a line stood, for an attempt that fails."""
         if self._undo is not None:
-            before = (line.balance, line.held, line.version, line.at)
-
-            def undo() -> None:
-                line.balance, line.held, line.version, line.at = before
-
-            self._undo.append(undo)
+            self._undo.append(Stood(line, line.balance, line.held, line.version, line.at))
 
     def _append(self, rows: list[T], row: T) -> None:
         rows.append(row)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -27,10 +28,13 @@ REMEMBERED = 100_000
 BECOME = b"SET LOCAL ROLE fairhouse_ledger"
 RETURN = b"RESET ROLE"
 
+# LIMIT keeps it a look at the index for each name, however little the planner knows of the table.
 FIND = b"""
-SELECT a.casino_id, a.name, a.asset, a.id FROM accounts a
-JOIN unnest(%s::int[], %s::text[], %s::text[]) AS n(casino_id, name, asset)
-    USING (casino_id, name, asset)
+SELECT a.* FROM unnest(%s::int[], %s::text[], %s::text[]) AS n(casino_id, name, asset)
+CROSS JOIN LATERAL (
+    SELECT casino_id, name, asset, id FROM accounts
+    WHERE casino_id = n.casino_id AND name = n.name AND asset = n.asset LIMIT 1
+) a
 """
 ASSETS = b"SELECT id FROM assets WHERE id = ANY(%s)"
 OPEN = b"""
@@ -40,16 +44,15 @@ SELECT * FROM unnest(%s::int[], %s::text[], %s::text[], %s::text[], %s::numeric[
 ORDER BY casino_id, name, asset
 ON CONFLICT DO NOTHING
 """
-LOCK = b"""
-SELECT id, balance, held, version, least, most, posted_at, closed_at IS NOT NULL
-FROM accounts WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE
-"""
 NOW = b"SELECT clock_timestamp()"
+LOCK = b"SELECT * FROM books_locked(%s::bigint[])"
+LOCK_FREE = b"SELECT * FROM books_free(%s::bigint[])"
 TAKEN = b"""
-SELECT t.casino_id, t.reference, t.type FROM transfers t
-JOIN unnest(%s::int[], %s::text[], %s::text[]) AS n(casino_id, reference, type)
-    USING (casino_id, reference, type)
-WHERE t.reference IS NOT NULL
+SELECT t.* FROM unnest(%s::int[], %s::text[], %s::text[]) AS n(casino_id, reference, type)
+CROSS JOIN LATERAL (
+    SELECT casino_id, reference, type FROM transfers
+    WHERE casino_id = n.casino_id AND reference = n.reference AND type = n.type LIMIT 1
+) t
 """
 REVERSED = b"SELECT reverses FROM transfers WHERE reverses = ANY(%s)"
 HOLDS = b"""
@@ -61,30 +64,16 @@ SELECT a.casino_id, a.name, a.asset FROM holds h JOIN accounts a ON a.id = h.acc
 WHERE h.id = ANY(%s)
 """
 NUMBERS = b"SELECT nextval('ledger_numbers')"
-TRANSFERS = b"""
-INSERT INTO transfers (id, casino_id, type, reference, reverses, hold_id, description, extra, at)
-SELECT * FROM unnest(%s::bigint[], %s::int[], %s::text[], %s::text[], %s::bigint[], %s::bigint[],
-    %s::text[], %s::jsonb[], %s::timestamptz[])
-"""
-ENTRIES = b"""
-INSERT INTO entries (account_id, version, transfer_id, amount, before, after, at)
-SELECT * FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::numeric[], %s::numeric[],
-    %s::numeric[], %s::timestamptz[])
+WRITE = b"""
+SELECT books_written(%s::bigint[], %s::int[], %s::text[], %s::text[], %s::bigint[], %s::bigint[],
+    %s::text[], %s::jsonb[], %s::timestamptz[], %s::bigint[], %s::bigint[], %s::bigint[],
+    %s::numeric[], %s::numeric[], %s::numeric[], %s::timestamptz[])
 """
 MADE = b"""
-INSERT INTO holds (id, casino_id, account_id, amount, remaining, state, reference, expires_at, at,
-    ended_at)
-SELECT *, now(), CASE WHEN state <> 'open' THEN now() END
-FROM unnest(%s::bigint[], %s::int[], %s::bigint[], %s::numeric[], %s::numeric[], %s::text[],
+SELECT books_held(%s::bigint[], %s::int[], %s::bigint[], %s::numeric[], %s::numeric[], %s::text[],
     %s::text[], %s::timestamptz[])
-    AS n(id, casino_id, account_id, amount, remaining, state, reference, expires_at)
 """
-MOVED = b"""
-UPDATE holds h SET remaining = n.remaining, state = n.state,
-    ended_at = CASE WHEN n.state <> 'open' THEN %s::timestamptz END
-FROM unnest(%s::bigint[], %s::numeric[], %s::text[]) AS n(id, remaining, state)
-WHERE h.id = n.id
-"""
+MOVED = b"SELECT books_freed(%s::timestamptz, %s::bigint[], %s::numeric[], %s::text[])"
 REVERSIBLE = b"""
 SELECT t.id, t.reverses, a.casino_id, a.name, a.asset, e.amount
 FROM transfers t JOIN entries e ON e.transfer_id = t.id JOIN accounts a ON a.id = e.account_id
@@ -124,12 +113,15 @@ async def opened(
     reverses: Sequence[int] = (),
     holds: Iterable[int] = (),
     also: Sequence[Statement] = (),
+    waiting: bool = True,
 ) -> tuple[Books, list[list[Any]]]:
     """Lock accounts, in one order for everybody; missing ones of a known kind are opened.
 
     `references` and `reverses` are those of transfers to come: whether they stand already is
     looked up. `holds` are those to be ended, whose accounts are locked too. What else is asked
     `also` is answered as it stands behind the locks: whoever waited sees what the one before wrote.
+    Not `waiting`, accounts that somebody else keeps locked are left out, and are among `busy`.
+    Raises `psycopg.errors.LockNotAvailable` when waiting lasts longer than `lock_timeout`.
     """
     connection = await driver(session)
     known = _known.setdefault(session.get_bind(), Known())
@@ -139,34 +131,35 @@ async def opened(
         wanted |= {Account(*row) for row in rows}
     ids = await _ids(connection, known, wanted)
     await _enough(connection, known)
-    questions = _questions(ids, held, references, reverses)
+    lock = LOCK if waiting else LOCK_FREE
+    questions = _questions(lock, ids, held, references, reverses)
     told = await _ask(connection, [*questions, *also])
-    [[now]] = told[3]
-    rows_by_id = {row[0]: row for row in told[1]}
-    lines = {account: _line(account, rows_by_id[id]) for account, id in ids.items()}
+    rows_by_id = {row[0]: row for row in told[0]}
+    lines = {
+        account: _line(account, rows_by_id[id]) for account, id in ids.items() if id in rows_by_id
+    }
     by_id = {line.id: line for line in lines.values()}
     books = Books(
-        now=now,
+        now=max([row[8] for row in told[0]]) if told[0] else await _clock(connection),
         lines=lines,
-        holds={row[0]: _held(row, by_id[row[1]]) for row in told[4]},
-        taken={Reference(*row) for row in told[5]},
-        reversed={row[0] for row in told[6]},
+        holds={row[0]: _held(row, by_id[row[1]]) for row in told[1] if row[1] in by_id},
+        taken={Reference(*row) for row in told[2]},
+        reversed={row[0] for row in told[3]},
         number=known.next,
+        busy={account for account, id in ids.items() if id not in rows_by_id},
     )
-    return books, told[7:]
+    return books, told[4:]
 
 
 def _questions(
+    lock: bytes,
     ids: Mapping[Account, int],
     holds: list[int],
     references: Sequence[Reference],
     reverses: Sequence[int],
 ) -> Iterator[Statement | None]:
-    """What is asked, the clock behind the locks: who waited must not write an earlier time."""
-    yield BECOME, None
-    yield LOCK, (sorted(ids.values()),)
-    yield RETURN, None
-    yield NOW, None
+    """What is asked, the locks first; with them comes the clock as it stood behind them."""
+    yield lock, (numbers(sorted(ids.values())),)
     yield (HOLDS, (holds,)) if holds else None
     yield (TAKEN, _names(references)) if references else None
     yield (REVERSED, (list(reverses),)) if reverses else None
@@ -199,17 +192,14 @@ def _writes(books: Books) -> Iterator[Statement]:
     """What is set aside shrinks before money leaves, and grows after it came."""
     if not (books.transfers or books.made or books.moved):
         return
-    yield BECOME, None
     fresh = {held.id for held in books.made}
     moved = [held for id, held in sorted(books.moved.items()) if id not in fresh]
     if moved:
         yield MOVED, (books.now, *_moved(moved))
     if books.transfers:
-        yield TRANSFERS, _transfers(books.transfers)
-        yield ENTRIES, _entries(books)
+        yield WRITE, (*_transfers(books.transfers), *_entries(books))
     if books.made:
         yield MADE, _made(books.made)
-    yield RETURN, None
 
 
 def _transfers(written: Sequence[Written]) -> tuple[str, ...]:
@@ -347,8 +337,14 @@ async def _open(connection: Connection, accounts: Sequence[Account]) -> None:
         await connection.execute(RETURN)
 
 
+async def _clock(connection: Connection) -> datetime:
+    """The database's, for books without an account."""
+    row = await (await connection.execute(NOW)).fetchone()
+    return datetime.now(UTC) if row is None else datetime.fromisoformat(str(row[0]))
+
+
 def _line(account: Account, row: Sequence[Any]) -> Line:
-    id, balance, held, version, least, most, at, closed = row
+    id, balance, held, version, least, most, at, closed, _ = row
     return Line(
         id=id,
         account=account,

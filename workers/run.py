@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import threading
 from types import FrameType
 
+import uvloop
 from dramatiq import Worker
 from loguru import logger
 
@@ -35,6 +37,7 @@ def run(settings: Settings, queue: str) -> None:
     session.configure(settings.database_url, pool_size=threads + 2)
     broker = queues.setup(settings)
     main.declare(broker, settings)
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())  # for the loop that the actors share
     worker = Worker(broker, queues={queue}, worker_timeout=IDLE_MS, worker_threads=threads)
     stopped = threading.Event()
 

@@ -15,7 +15,7 @@ from starlette.staticfiles import StaticFiles
 from api.documents import SPEC
 from api.envelope import Envelope
 from api.errors import HANDLERS
-from api.routes import assets, bets, casino, health, page, players, wallets
+from api.routes import assets, bets, bonuses, casino, health, page, players, wallets
 from api.state import opened
 from settings import Settings
 
@@ -43,6 +43,7 @@ def build(settings: Settings) -> Starlette:
             *health.ROUTES,
             *casino.ROUTES,
             *bets.ROUTES,
+            *bonuses.ROUTES,
             *players.ROUTES,
             *assets.ROUTES,
             *wallets.ROUTES,

@@ -66,11 +66,12 @@ class Purse:
         """How a stake is paid: posting it says whether there is enough.
 
         A stake above the most that an active bonus allows raises `MaxBetExceeded`, or forfeits the
-        bonus and is paid in cash, whichever the terms say.
+        bonus and is paid in cash, whichever the terms say. `InsufficientFunds` forfeits nothing.
         """
         grant = self._active(desk)
         if grant is None:
             return Split(amount)
+        cash, bonus = self._cash(desk), self._bonus(desk)
         most = grant.terms.max_bet
         if most is not None and amount > most and not grant.met:
             if grant.terms.above_max_bet == "refuse":
@@ -79,20 +80,12 @@ class Purse:
                     grant=str(grant.id),
                     most=str(most),
                 )
+            self._enough(amount, cash)
             bonuses.end(desk, self.wallet, grant, "forfeited", reason="max_bet")
             return Split(amount)
         if not self._usable(grant):
             return Split(amount)
-        cash, bonus = self._cash(desk), self._bonus(desk)
-        if amount > cash + bonus:
-            raise InsufficientFunds(
-                f"{self.wallet.cash.name} and bonus have {cash + bonus} {self.asset} to spend,"
-                f" not {amount}",
-                account=self.wallet.cash.name,
-                asset=self.asset,
-                available=str(cash + bonus),
-                wanted=str(amount),
-            )
+        self._enough(amount, cash + bonus)
         if grant.terms.order == "mixed":
             taken = amount * bonus // max(cash + bonus, 1)
         else:
@@ -146,6 +139,18 @@ class Purse:
         if stake.grant is not None and stake.total:
             wager = Wager(source, bet, stake.grant, self.game, *stake[:2], desk.books.now)
             bonuses.wagered(desk, self.wallet, wager)
+
+    def _enough(self, amount: int, available: int) -> None:
+        """Raises `InsufficientFunds`, with all that could have been staked."""
+        if amount > available:
+            name = self.wallet.cash.name
+            raise InsufficientFunds(
+                f"{name} and bonus have {available} {self.asset} to spend, not {amount}",
+                account=name,
+                asset=self.asset,
+                available=str(available),
+                wanted=str(amount),
+            )
 
     def _active(self, desk: Desk) -> Granted | None:
         """The bonus under which a bet is placed now."""

@@ -32,7 +32,10 @@ SELECT g.casino_id, g.player_id, g.asset, min(o.slug), jsonb_agg(jsonb_build_arr
     g.done_bp::text, g.activated_at, g.expires_at, g.ended_at, g.reason, g.before::text,
     g.added::text, g.removed::text, coalesce(l.amount, 0)::text) ORDER BY g.id)
 FROM unnest(%s::int[], %s::bigint[], %s::text[]) AS n(casino_id, player_id, asset)
-JOIN grants g USING (casino_id, player_id, asset)
+CROSS JOIN LATERAL (
+    SELECT * FROM grants
+    WHERE casino_id = n.casino_id AND player_id = n.player_id AND asset = n.asset OFFSET 0
+) g
 JOIN campaigns c ON c.id = g.campaign_id JOIN casinos o ON o.id = g.casino_id
 LEFT JOIN late_returns l ON l.grant_id = g.id
 GROUP BY g.casino_id, g.player_id, g.asset
@@ -58,10 +61,9 @@ INSERT INTO late_returns (grant_id, amount) SELECT * FROM unnest(%s::bigint[], %
 ON CONFLICT (grant_id) DO UPDATE SET amount = excluded.amount
 """
 WAGER = b"""
-INSERT INTO wagers (casino_id, source, bet, grant_id, game, cash, bonus, settled_at)
+INSERT INTO waiting_wagers (casino_id, source, bet, grant_id, game, cash, bonus, settled_at)
 SELECT * FROM unnest(%s::int[], %s::text[], %s::text[], %s::bigint[], %s::text[], %s::numeric[],
     %s::numeric[], %s::timestamptz[])
-ON CONFLICT DO NOTHING
 """
 
 
@@ -231,10 +233,9 @@ class Grants(Shelf[Wallet, Pocket]):
         late = [one for _, one in grants if one.late and one.late != known[one.id].late]
         if late:
             yield RETURN, (numbers(one.id for one in late), numbers(one.late for one in late))
-        settled = (
+        wagers = [
             (wallet.casino_id, *wager) for wallet, pocket in pockets for wager in pocket.wagers
-        )
-        wagers = sorted(settled, key=lambda row: row[:3])
+        ]
         if wagers:
             yield WAGER, _wagers(wagers)
 

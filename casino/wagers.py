@@ -13,21 +13,21 @@ from casino import bonuses, outbox, rows
 from casino.bonuses import Convert, Expire
 from db.session import driver
 
-BATCH = 20_000
+BATCH = 10_000
 MOST_DUE = 500
 LOCK = 7463  # first half of the advisory lock, the casino is the second
 
 # Bets of a chain, as soon as both halves are final: only those placed while a bonus was active, and
 # settled before its time was over. The first condition is asked once.
 FINAL = """
-INSERT INTO wagers (casino_id, source, bet, grant_id, game, cash, bonus, settled_at)
+INSERT INTO waiting_wagers (casino_id, source, bet, grant_id, game, cash, bonus, settled_at)
 SELECT b.casino_id, 'chain', b.id::text, g.id, b.game, b.stake, 0, b.settled_at
 FROM {bets} JOIN grants g ON g.casino_id = b.casino_id AND g.player_id = b.player_id
     AND g.asset = b.asset AND g.state = 'active'
 WHERE EXISTS (SELECT FROM grants WHERE casino_id = %(casino_id)s AND state = 'active')
     AND b.status = 'settled' AND b.finality = 'finalized' AND b.settled_finality = 'finalized'
     AND b.stake > 0 AND b.placed_at >= g.activated_at AND b.settled_at <= g.expires_at
-ORDER BY b.id ON CONFLICT DO NOTHING
+ORDER BY b.id
 """
 FINAL_MOVED = FINAL.format(bets="page_moved m JOIN bets b ON b.id = m.bet_id")
 FINAL_PROMOTED = FINAL.format(bets="unnest(%(ids)s::bigint[]) AS m(id) JOIN bets b ON b.id = m.id")
@@ -35,45 +35,50 @@ FINAL_PROMOTED = FINAL.format(bets="unnest(%(ids)s::bigint[]) AS m(id) JOIN bets
 HELD = b"""
 SELECT id FROM grants WHERE id IN (
     SELECT grant_id FROM (
-        SELECT grant_id FROM wagers WHERE casino_id = %s AND counted_at IS NULL ORDER BY id LIMIT %s
+        SELECT grant_id FROM waiting_wagers WHERE casino_id = %s ORDER BY id LIMIT %s
     ) AS w)
 ORDER BY id FOR NO KEY UPDATE
 """
-# What `Terms.plays` and `Terms.weights` say: a game is weighed whole, else by its product.
+# What `Terms.plays` and `Terms.weights` say: a game is weighed whole, else by its product. A bet
+# that was counted before is gone without a word.
 COUNT = b"""
-WITH waiting AS MATERIALIZED (
-    SELECT w.id, w.grant_id, w.game, w.cash + w.bonus AS stake, w.settled_at FROM wagers w
-    WHERE w.casino_id = %(casino)s AND w.counted_at IS NULL AND w.grant_id = ANY(%(grants)s)
-    ORDER BY w.id LIMIT %(batch)s
+WITH taken AS MATERIALIZED (
+    DELETE FROM waiting_wagers WHERE ctid = ANY(ARRAY(
+        SELECT ctid FROM waiting_wagers
+        WHERE casino_id = %(casino)s AND grant_id = ANY(%(grants)s::bigint[])
+        ORDER BY id LIMIT %(batch)s))
+    RETURNING source, bet, grant_id, game, coalesce(game, '') AS played, cash, bonus, settled_at
 ), held AS MATERIALIZED (
-    SELECT g.id, g.expires_at, g.state = 'active' AS active, g.campaign_id, g.player_id, g.asset
-    FROM grants g WHERE g.id = ANY(%(grants)s)
+    SELECT g.id, g.expires_at, g.state = 'active' AS active, g.campaign_id
+    FROM grants g WHERE g.id = ANY(%(grants)s::bigint[])
 ), games AS MATERIALIZED (
-    SELECT p.campaign_id, p.game, CASE
-        WHEN c.terms->'excluded' ?| ARRAY[n.game, n.product]
+    SELECT p.campaign_id, p.played, CASE
+        WHEN c.terms->'excluded' ?| ARRAY[p.played, n.product]
             OR c.terms->'products' <> '[]' AND NOT c.terms->'products' ? n.product THEN 0
-        ELSE coalesce((c.terms->'weights'->>n.game)::int, (c.terms->'weights'->>n.product)::int,
-            (c.terms->>'default_weight_bp')::int) END AS weight_bp
+        ELSE coalesce((c.terms->'weights'->>p.played)::int,
+            (c.terms->'weights'->>n.product)::int, (c.terms->>'default_weight_bp')::int)
+        END AS weight_bp
     FROM (
-        SELECT DISTINCT h.campaign_id, w.game FROM waiting w JOIN held h ON h.id = w.grant_id
+        SELECT DISTINCT h.campaign_id, w.played FROM taken w JOIN held h ON h.id = w.grant_id
     ) AS p JOIN campaigns c ON c.id = p.campaign_id
-    CROSS JOIN LATERAL (SELECT coalesce(p.game, '') AS game,
-        split_part(coalesce(p.game, ''), '/', 1) AS product) AS n
-), weighed AS MATERIALIZED (
-    SELECT w.id, w.grant_id, CASE WHEN h.active AND w.settled_at <= h.expires_at
-        THEN w.stake * s.weight_bp ELSE 0 END AS counted_bp
-    FROM waiting w JOIN held h ON h.id = w.grant_id
-    JOIN games s ON s.campaign_id = h.campaign_id AND s.game IS NOT DISTINCT FROM w.game
-), marked AS (
-    UPDATE wagers w SET counted_bp = n.counted_bp, counted_at = now()
-    FROM weighed n WHERE w.id = n.id
+    CROSS JOIN LATERAL (SELECT split_part(p.played, '/', 1) AS product) AS n
+), kept AS (
+    INSERT INTO wagers
+        (casino_id, source, bet, grant_id, game, cash, bonus, settled_at, counted_bp)
+    SELECT %(casino)s, w.source, w.bet, w.grant_id, w.game, w.cash, w.bonus, w.settled_at,
+        CASE WHEN h.active AND w.settled_at <= h.expires_at
+            THEN (w.cash + w.bonus) * s.weight_bp ELSE 0 END
+    FROM taken w JOIN held h ON h.id = w.grant_id
+    JOIN games s ON s.campaign_id = h.campaign_id AND s.played = w.played
+    ON CONFLICT DO NOTHING
+    RETURNING grant_id, counted_bp
 ), moved AS (
     UPDATE grants g SET done_bp = g.done_bp + s.counted_bp
-    FROM (SELECT grant_id, sum(counted_bp) AS counted_bp FROM weighed GROUP BY grant_id) AS s
+    FROM (SELECT grant_id, sum(counted_bp) AS counted_bp FROM kept GROUP BY grant_id) AS s
     WHERE g.id = s.grant_id AND s.counted_bp <> 0
     RETURNING g.id, g.campaign_id, g.player_id, g.asset, g.required_bp, g.done_bp, g.expires_at
 )
-SELECT (SELECT count(*) FROM weighed), m.id, c.code, m.player_id, m.asset, m.required_bp::text,
+SELECT (SELECT count(*) FROM taken), m.id, c.code, m.player_id, m.asset, m.required_bp::text,
     m.done_bp::text, m.expires_at
 FROM (SELECT 1) AS one LEFT JOIN (moved m JOIN campaigns c ON c.id = m.campaign_id) ON true
 ORDER BY m.id

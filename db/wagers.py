@@ -1,27 +1,19 @@
-"""Wagers: settled bets that cannot be undone, waiting to be counted for a grant or counted."""
+"""Wagers: settled bets that cannot be undone, those that wait and those that were counted."""
 
 from datetime import datetime
 from decimal import Decimal
 
-from sqlalchemy import Index, UniqueConstraint
-from sqlalchemy import text as sql
+from sqlalchemy import Index
 from sqlmodel import Field, SQLModel
 
-from db.columns import amount, big, moment, text
+from db.columns import amount, big, moment, now, text
 
 
-class Wager(SQLModel, table=True):
-    """A bet once, by its `source` (`chain`, or a provider's name) and what it is called there.
+class WaitingWager(SQLModel, table=True):
+    """A bet for a grant, as often as it is told of. Deleted when counted."""
 
-    A settlement that was taken back is another row, with amounts below zero. `counted_bp` is what
-    it added to its grant: stake times basis points.
-    """
-
-    __tablename__ = "wagers"
-    __table_args__ = (
-        UniqueConstraint("casino_id", "source", "bet"),
-        Index("wagers_waiting", "casino_id", "id", postgresql_where=sql("counted_at is null")),
-    )
+    __tablename__ = "waiting_wagers"
+    __table_args__ = (Index("waiting_wagers_of_casino", "casino_id", "id"),)
 
     id: int | None = big(default=None, primary_key=True)
     casino_id: int = Field()
@@ -32,5 +24,24 @@ class Wager(SQLModel, table=True):
     cash: Decimal = amount()
     bonus: Decimal = amount()
     settled_at: datetime = moment()
-    counted_bp: Decimal | None = amount(default=None)
-    counted_at: datetime | None = moment(default=None)
+
+
+class Wager(SQLModel, table=True):
+    """A bet once, by its `source` (`chain`, or a provider's name) and what it is called there.
+
+    A settlement that was taken back is another row, with amounts below zero. `counted_bp` is what
+    it added to its grant: stake times basis points.
+    """
+
+    __tablename__ = "wagers"
+
+    casino_id: int = Field(primary_key=True)
+    source: str = text(primary_key=True)
+    bet: str = text(primary_key=True)
+    grant_id: int = big()
+    game: str | None = text(default=None)
+    cash: Decimal = amount()
+    bonus: Decimal = amount()
+    settled_at: datetime = moment()
+    counted_bp: Decimal = amount()
+    counted_at: datetime | None = now(default=None, nullable=False)

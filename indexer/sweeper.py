@@ -27,7 +27,7 @@ UPDATE pages SET sent_at = clock_timestamp() WHERE id IN (
 OWING = "SELECT DISTINCT casino_id FROM stat_deltas LIMIT 1000"
 WAGERED = """
 SELECT c.id FROM casinos c
-WHERE EXISTS (SELECT FROM wagers WHERE casino_id = c.id AND counted_at IS NULL)
+WHERE EXISTS (SELECT FROM waiting_wagers WHERE casino_id = c.id)
     OR EXISTS (SELECT FROM grants WHERE casino_id = c.id AND state = 'active'
         AND done_bp >= required_bp)
     OR EXISTS (SELECT FROM grants WHERE casino_id = c.id AND state = 'active'

@@ -59,7 +59,7 @@ CREATE TABLE late_returns (
     grant_id bigint PRIMARY KEY,
     amount numeric(78, 0) NOT NULL
 );
-CREATE TABLE wagers (
+CREATE TABLE waiting_wagers (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     casino_id integer NOT NULL,
     source text NOT NULL,
@@ -68,15 +68,25 @@ CREATE TABLE wagers (
     game text,
     cash numeric(78, 0) NOT NULL,
     bonus numeric(78, 0) NOT NULL,
-    settled_at timestamptz NOT NULL,
-    counted_bp numeric(78, 0),
-    counted_at timestamptz,
-    UNIQUE (casino_id, source, bet)
+    settled_at timestamptz NOT NULL
 );
-CREATE INDEX wagers_waiting ON wagers (casino_id, id) WHERE counted_at IS NULL;
+CREATE INDEX waiting_wagers_of_casino ON waiting_wagers (casino_id, id);
+CREATE TABLE wagers (
+    casino_id integer NOT NULL,
+    source text COLLATE "C" NOT NULL,
+    bet text COLLATE "C" NOT NULL,
+    grant_id bigint NOT NULL,
+    game text,
+    cash numeric(78, 0) NOT NULL,
+    bonus numeric(78, 0) NOT NULL,
+    settled_at timestamptz NOT NULL,
+    counted_bp numeric(78, 0) NOT NULL,
+    counted_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (casino_id, source, bet)
+);
 """
 
-# For everybody: terms stand as they were agreed, a grant goes forward, a bet counts once.
+# For everybody: terms stand as they were agreed, a grant goes forward, and what counted stays.
 GUARDS = """
 CREATE TRIGGER campaigns_stay BEFORE UPDATE OR DELETE OR TRUNCATE ON campaigns
     FOR EACH STATEMENT EXECUTE FUNCTION books_stay();
@@ -84,7 +94,7 @@ CREATE TRIGGER grants_stay BEFORE DELETE OR TRUNCATE ON grants
     FOR EACH STATEMENT EXECUTE FUNCTION books_stay();
 CREATE TRIGGER late_returns_stay BEFORE DELETE OR TRUNCATE ON late_returns
     FOR EACH STATEMENT EXECUTE FUNCTION books_stay();
-CREATE TRIGGER wagers_stay BEFORE DELETE OR TRUNCATE ON wagers
+CREATE TRIGGER wagers_stay BEFORE UPDATE OR DELETE OR TRUNCATE ON wagers
     FOR EACH STATEMENT EXECUTE FUNCTION books_stay();
 CREATE FUNCTION grants_forward() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -110,16 +120,6 @@ BEGIN
 END $$;
 CREATE TRIGGER grants_forward BEFORE UPDATE ON grants
     FOR EACH ROW EXECUTE FUNCTION grants_forward();
-CREATE FUNCTION wagers_once() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    RAISE EXCEPTION 'wager % is counted', OLD.id USING ERRCODE = 'check_violation';
-END $$;
-CREATE TRIGGER wagers_once BEFORE UPDATE ON wagers
-    FOR EACH ROW WHEN (OLD.counted_at IS NOT NULL
-        OR (NEW.casino_id, NEW.source, NEW.bet, NEW.grant_id, NEW.game, NEW.cash, NEW.bonus)
-            IS DISTINCT FROM
-            (OLD.casino_id, OLD.source, OLD.bet, OLD.grant_id, OLD.game, OLD.cash, OLD.bonus))
-    EXECUTE FUNCTION wagers_once();
 """
 
 
@@ -129,7 +129,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    for table in ("wagers", "late_returns", "grants", "campaigns"):
+    for table in ("wagers", "waiting_wagers", "late_returns", "grants", "campaigns"):
         op.execute(f"DROP TABLE {table}")
     op.execute("DROP FUNCTION grants_forward")
-    op.execute("DROP FUNCTION wagers_once")

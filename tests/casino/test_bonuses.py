@@ -18,9 +18,11 @@ from casino.campaigns import BadTerms, Define, Terms
 from casino.commands import Answer, Command, Desk, KeyReused, run_many
 from casino.stakes import Purse, Split
 from db import session
+from ledger.errors import Refusal
 from tests.casino.wagering import (
     USD,
     Bets,
+    Place,
     Player,
     conserved,
     counted,
@@ -206,6 +208,27 @@ async def test_a_stake_that_cash_cannot_pay_forfeits_nothing(player: Player) -> 
     assert player.splits["b"].grant == grant
     assert await player.balances() == (30, 100)
     assert (await player.state(grant))[0] == "active"
+    assert [type for type, _ in await player.told()] == ["bonus.granted"]
+
+
+class Breaks(Place):
+    """A bet that something else refuses once its stake is paid."""
+
+    def decide(self, desk: Desk) -> Answer:
+        super().decide(desk)
+        raise Refusal("something else")
+
+
+async def test_a_bet_that_is_refused_in_the_end_takes_its_forfeit_back(player: Player) -> None:
+    grant = await player.given(100, cash=40, max_bet=10, above_max_bet="forfeit")
+    wide = player.place("a", 30)
+    [refused, small] = await run(Breaks(**vars(wide)), player.place("b", 10))
+    assert refused.code == "REFUSED"
+    assert (small.code, player.splits["b"].grant) == (None, grant)
+    # Alone, nothing of it is written either.
+    await one(Breaks(**vars(wide) | {"key": f"alone-{grant}"}))
+    assert (await player.state(grant))[0] == "active"
+    assert await player.balances() == (30, 100)
     assert [type for type, _ in await player.told()] == ["bonus.granted"]
 
 

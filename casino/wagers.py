@@ -17,8 +17,8 @@ BATCH = 10_000
 MOST_DUE = 500
 LOCK = 7463  # first half of the advisory lock, the casino is the second
 
-# Bets of a chain, as soon as both halves are final: only those placed while a bonus was active, and
-# settled before its time was over. The first condition is asked once.
+# Bets of a chain, as soon as both halves are final: only those placed while a bonus was active. The
+# first condition is asked once.
 FINAL = """
 INSERT INTO waiting_wagers (casino_id, source, bet, grant_id, game, cash, bonus, settled_at)
 SELECT b.casino_id, 'chain', b.id::text, g.id, b.game, b.stake, 0, b.settled_at
@@ -26,7 +26,7 @@ FROM {bets} JOIN grants g ON g.casino_id = b.casino_id AND g.player_id = b.playe
     AND g.asset = b.asset AND g.state = 'active'
 WHERE EXISTS (SELECT FROM grants WHERE casino_id = %(casino_id)s AND state = 'active')
     AND b.status = 'settled' AND b.finality = 'finalized' AND b.settled_finality = 'finalized'
-    AND b.stake > 0 AND b.placed_at >= g.activated_at AND b.settled_at <= g.expires_at
+    AND b.stake > 0 AND b.placed_at >= g.activated_at
 ORDER BY b.id
 """
 FINAL_MOVED = FINAL.format(bets="page_moved m JOIN bets b ON b.id = m.bet_id")

@@ -211,6 +211,26 @@ async def test_a_stake_that_cash_cannot_pay_forfeits_nothing(player: Player) -> 
     assert [type for type, _ in await player.told()] == ["bonus.granted"]
 
 
+class Declines(Place):
+    """A bet whose refusal its command takes for an answer, and so keeps what it did before."""
+
+    def decide(self, desk: Desk) -> Answer:
+        try:
+            return super().decide(desk)
+        except Refusal as refusal:
+            return Answer({}, code=refusal.code)
+
+
+async def test_a_stake_that_cash_cannot_pay_forfeits_nothing_even_if_its_refusal_is_caught(
+    player: Player,
+) -> None:
+    grant = await player.given(100, cash=40, max_bet=10, above_max_bet="forfeit")
+    declined = await one(Declines(**vars(player.place("a", 41))))
+    assert declined.code == "INSUFFICIENT_FUNDS"
+    assert (await player.state(grant))[0] == "active"
+    assert await player.balances() == (40, 100)
+
+
 class Breaks(Place):
     """A bet that something else refuses once its stake is paid."""
 

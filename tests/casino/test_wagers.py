@@ -285,17 +285,17 @@ async def test_a_bet_on_chain_that_falls_or_is_refunded_counts_for_nothing(
 
 
 @pytest.mark.parametrize("order", ["placed first", "settled first"])
-@pytest.mark.parametrize("final", [True, False])
+@pytest.mark.parametrize("final", [(True, True), (True, False), (False, True)])
 async def test_both_halves_must_be_final_in_whatever_order_they_come(
-    gambler: tuple[Player, Followed], says: Any, order: str, final: bool
+    gambler: tuple[Player, Followed], says: Any, order: str, final: tuple[bool, bool]
 ) -> None:
     player, source = gambler
     halves = [soon(says.placed(2, stake=10, position=5)), soon(says.settled(2, position=6))]
     first, second = halves if order == "placed first" else halves[::-1]
-    await apply(source, first, final=True)
+    await apply(source, first, final=final[0])
     assert await done(player) == 0
-    await apply(source, second, final=final)
-    assert await done(player) == (50_000 if final else 0)
+    await apply(source, second, final=final[1])
+    assert await done(player) == (50_000 if all(final) else 0)
     await promote(source, upto=6)
     assert await done(player) == 50_000
 

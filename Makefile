@@ -1,6 +1,6 @@
 # Two words are enough: `make demo` shows the whole line at work, `make test` proves it.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format contracts bench clean
+.PHONY: help setup demo test reliability check format contracts bench clean
 
 PYTHON ?= $(shell for p in python3 python3.12 python3.11; do $$p -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null && command -v $$p && break; done)
 BIN := .venv/bin
@@ -30,6 +30,9 @@ demo: setup ## real bets on two local chains, seen live
 
 test: setup ## every test, on real servers and chains
 	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+
+reliability: setup ## the long runs: kills, storms, a million transfers
+	@FAIRHOUSE_LONG=1 $(BIN)/python -m pytest -q --timeout 7200 tests/reliability
 
 check: setup ## format, lint, types, floors, generated files
 	$(BIN)/ruff format --check .

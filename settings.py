@@ -98,6 +98,20 @@ class ApiKey(BaseModel):
     casino: str | None = None
 
 
+class WithdrawalLimits(BaseModel):
+    """What one withdrawal may take, and up to where no person has to approve it.
+
+    Amounts are in the asset's smallest unit; a day is the last 24 hours of one player.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    least: int = Field(default=1, ge=1)
+    most: int | None = Field(default=None, ge=1)
+    automatic: int = Field(default=0, ge=0)
+    automatic_daily: int = Field(default=0, ge=0)
+
+
 class Settings(BaseSettings):
     """Settings by environment variable `FAIRHOUSE_<NAME>`; lists and maps are JSON."""
 
@@ -139,6 +153,7 @@ class Settings(BaseSettings):
         "worker-stats",
         "worker-bonuses",
         "relay",
+        "auditor",
         "keeper",
     ]
     cors_origins: list[str] = ["*"]
@@ -170,12 +185,17 @@ class Settings(BaseSettings):
     stats_interval_ms: int = Field(default=1000, ge=0)
     outbox_retention_h: int = Field(default=24, ge=1)
 
+    seal_s: float = Field(default=5.0, gt=0)
+    laws_s: float = Field(default=300.0, gt=0)
+    laws_full_h: float = Field(default=24.0, gt=0)
+
     keeper_solana_key: str = Field(default="", repr=False)
     keeper_evm_key: str = Field(default="", repr=False)
     seed_key: SeedKey = Field(default=DEVELOPMENT_SEED_KEY, repr=False)
     seed_batch: int = Field(default=1024, ge=1, le=65536)
     keeper_max_fee_gwei: float = Field(default=100.0, gt=0)
     keeper_renew_s: float = Field(default=15.0, ge=1)
+    withdrawals: dict[str, WithdrawalLimits] = {}
 
     @model_validator(mode="after")
     def _refuse_default_secrets_in_production(self) -> Settings:

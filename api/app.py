@@ -15,7 +15,17 @@ from starlette.staticfiles import StaticFiles
 from api.documents import SPEC
 from api.envelope import Envelope
 from api.errors import HANDLERS
-from api.routes import assets, bets, bonuses, casino, health, page, players, wallets
+from api.routes import (
+    assets,
+    bets,
+    bonuses,
+    casino,
+    health,
+    page,
+    players,
+    wallets,
+    withdrawals,
+)
 from api.state import opened
 from settings import Settings
 
@@ -47,6 +57,7 @@ def build(settings: Settings) -> Starlette:
             *players.ROUTES,
             *assets.ROUTES,
             *wallets.ROUTES,
+            *withdrawals.ROUTES,
             Mount("/static", StaticFiles(directory=STATIC)),
         ],
         middleware=[Middleware(Envelope), cors],

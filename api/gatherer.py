@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -11,9 +13,8 @@ from typing import Generic, TypeVar
 from psycopg import errors
 from psycopg.errors import LockNotAvailable
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncSession
 
-from db.session import transaction
+from db.session import Connection, direct
 
 Asked = TypeVar("Asked")
 Given = TypeVar("Given")
@@ -24,8 +25,9 @@ TRIES = 5
 # A connection that broke may have committed: asked again, what stands is answered as it stands.
 AGAIN = (errors.UniqueViolation, errors.DeadlockDetected, errors.SerializationFailure)
 AWAY_S = 0.1
-Run = Callable[[AsyncSession, Sequence[Asked]], Awaitable[Sequence[Given]]]
-Rescue = Callable[[AsyncSession, Sequence[Asked]], Awaitable[Sequence[Given | LockNotAvailable]]]
+CAREFUL_S = 2.0  # after an account was found locked, nobody waits long for any
+Run = Callable[[Connection, Sequence[Asked]], Awaitable[Sequence[Given]]]
+Rescue = Callable[[Connection, Sequence[Asked]], Awaitable[Sequence[Given | LockNotAvailable]]]
 
 
 class Overloaded(Exception):
@@ -47,6 +49,7 @@ class Gatherer(Generic[Asked, Given]):
     most: int = MOST
     abreast: int = ABREAST
     patience: int = 20_000  # waiting commands
+    _careful_until: float = 0.0
     _waiting: deque[tuple[Asked, asyncio.Future[Given]]] = field(default_factory=deque)
     _batches: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -101,22 +104,25 @@ class Gatherer(Generic[Asked, Given]):
                 future.set_result(answer)
 
     async def _answered(self, batch: list[Asked]) -> Sequence[Given | LockNotAvailable]:
-        try:
+        if self.rescue is None:
             return await _committed(self.run, batch)
-        except LockNotAvailable:
-            if self.rescue is None:
-                raise
-            return await _committed(self.rescue, batch)
+        if time.monotonic() >= self._careful_until:
+            with contextlib.suppress(LockNotAvailable):
+                return await _committed(self.run, batch)
+        answers = await _committed(self.rescue, batch)
+        kept = any(isinstance(answer, LockNotAvailable) for answer in answers)
+        self._careful_until = time.monotonic() + CAREFUL_S if kept else 0.0
+        return answers
 
 
 async def _committed(
-    run: Callable[[AsyncSession, Sequence[Asked]], Awaitable[Given]], batch: Sequence[Asked]
+    run: Callable[[Connection, Sequence[Asked]], Awaitable[Given]], batch: Sequence[Asked]
 ) -> Given:
     """What `run` gives once it is durable; tried again when it only was in the way of others."""
     for tries in range(1, TRIES + 1):
         try:
-            async with transaction() as session:
-                return await run(session, batch)
+            async with direct() as connection:
+                return await run(connection, batch)
         except (DBAPIError, errors.Error) as error:
             if tries == TRIES or not (isinstance(_cause(error), AGAIN) or _away(error)):
                 raise

@@ -16,6 +16,8 @@ from api.state import Row, State
 
 SILENT_S = 15.0
 STANDING_S = 60.0
+UNPAID_S = 900.0  # finality takes a quarter of an hour where it is slow
+LATE_CHECKS = 3  # missed in a row, and a law is said not to be looked at
 
 # What a provider says may hold its URL, and a key in it. Anyone may read how the house is, so only
 # the class of a fault is told; the indexer's log and `fairhouse doctor` have the words.
@@ -64,6 +66,8 @@ async def line_state(house: State) -> Report:
         pages = await house.rows(queries.PAGES, {})
         outbox = await house.row(queries.OUTBOX, {})
         dead = await house.row(queries.DEAD, {})
+        withdrawals = await house.rows(queries.WITHDRAWALS, {})
+        laws = await house.rows(queries.LAWS, {})
         processes = await house.rows(queries.PROCESSES, {"silent_s": SILENT_S})
     except (psycopg.Error, PoolTimeout) as error:
         return {"database": {"ok": False, "error": type(error).__name__}}
@@ -75,8 +79,16 @@ async def line_state(house: State) -> Report:
         "pages": {page.pop("state"): page for page in pages},
         "outbox": outbox,
         "dead_letters": (dead or {}).get("dead", 0),
+        "withdrawals": withdrawals,
+        "laws": [told(law, house.settings.laws_s) for law in laws],
         "processes": kinds(processes, house.settings.processes),
     }
+
+
+def told(law: Row, every_s: float) -> Row:
+    """How a law stands; who broke it, and where, is for those who may see the books."""
+    late = law["checked_s_ago"] > LATE_CHECKS * every_s + SILENT_S
+    return {**law, "since": law["since"].isoformat(), "late": late}
 
 
 def fault(error: str | None) -> str | None:
@@ -112,9 +124,30 @@ def troubles(report: Report) -> list[str]:
     outbox = report.get("outbox")
     if outbox and outbox["waiting"] and outbox["oldest_s"] > SILENT_S:
         said.append(f"{outbox['waiting']} messages wait to be relayed")
+    said += [line for one in report.get("withdrawals", []) for line in unpaid(one)]
+    for law in report.get("laws", []):
+        name = law["name"]
+        if law["holds"] is False:
+            said.append(f"the law of {name} is broken for {law['since_s']:.0f} s")
+        if not law["known"]:
+            said.append(f"the law of {name} cannot be checked; the auditor's log says why")
+        elif law["late"]:
+            said.append(f"the law of {name} was checked {law['checked_s_ago']:.0f} s ago")
     said += [
         f"no {process['process']} is running"
         for process in report.get("processes", [])
         if process["expected"] and not process["live"]
     ]
     return said
+
+
+def unpaid(waiting: Row) -> list[str]:
+    """What is wrong with withdrawals of one network, state and trouble, if anything is."""
+    who = f"{waiting['withdrawals']} withdrawals on {waiting['network']}"
+    if waiting["trouble"]:
+        return [f"{who} wait: {waiting['trouble'].replace('_', ' ')}"]
+    if waiting["state"] == "approved" and waiting["oldest_s"] > STANDING_S:
+        return [f"{who} are approved, and nobody sends them"]
+    if waiting["state"] in ("sending", "sent") and waiting["oldest_s"] > UNPAID_S:
+        return [f"{who} are {waiting['state']} and not final"]
+    return []

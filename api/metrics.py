@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
@@ -11,6 +11,13 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 PER_SOURCE = ("head", "frontier", "finalized", "lag")
+
+LAWS: tuple[tuple[str, str, Callable[[dict[str, Any]], float]], ...] = (
+    ("holds", "Whether a law of the books holds.", lambda law: law["holds"] is not False),
+    ("known", "Whether a law could be checked the last time.", lambda law: law["known"]),
+    ("faults", "Places where a law was found broken, at most 20.", lambda law: law["faults"]),
+    ("checked_seconds", "Time since a law was checked.", lambda law: law["checked_s_ago"]),
+)
 
 REQUESTS = CollectorRegistry()
 ANSWERED = Counter(
@@ -47,6 +54,20 @@ class Line(Collector):
         waiting = (report.get("outbox") or {}).get("waiting", 0)
         yield gauge("outbox_waiting", "Messages not yet relayed.", float(waiting))
         yield gauge("dead_letters", "Undecodable events.", float(report.get("dead_letters", 0)))
+        waiting_out = GaugeMetricFamily(
+            "fairhouse_withdrawals",
+            "Withdrawals under way.",
+            labels=("network", "state", "trouble"),
+        )
+        for one in report.get("withdrawals", []):
+            named = (one["network"], one["state"], one["trouble"] or "")
+            waiting_out.add_metric(named, float(one["withdrawals"]))
+        yield waiting_out
+        for name, about, value in LAWS:
+            family = GaugeMetricFamily(f"fairhouse_law_{name}", about, labels=("law",))
+            for law in report.get("laws", []):
+                family.add_metric((law["name"],), float(value(law)))
+            yield family
         processes = GaugeMetricFamily(
             "fairhouse_processes", "Instances of a process.", labels=("process", "state")
         )

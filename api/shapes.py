@@ -301,6 +301,34 @@ class Bonuses(BaseModel):
     next: str | None
 
 
+class Withdrawal(BaseModel):
+    """A withdrawal as it stands; `trouble` is why it waits, `tx` what paid it."""
+
+    id: str
+    state: Literal["requested", "approved", "rejected", "sending", "sent", "settled", "failed"]
+    player_id: int
+    asset: str = Field(description="CAIP-19")
+    amount: str = Field(description="in the asset's smallest unit")
+    network: str = Field(description="CAIP-2")
+    address: str
+    request: str = Field(description="its name on the chain, 32 bytes in hex")
+    actor: str = Field(description="the service that asked for it")
+    requested_at: datetime
+    decided_by: str | None = Field(description="who approved or rejected it, or `rule`")
+    decided_at: datetime | None
+    reason: str | None
+    trouble: str | None
+    tx: str | None
+    ended_at: datetime | None
+
+
+class Withdrawals(BaseModel):
+    """A page of withdrawals; `next` is the `after` of the page that follows, null at the end."""
+
+    items: list[Withdrawal]
+    next: str | None
+
+
 class Health(BaseModel):
     """Every part's state; `troubles` says in words what is not well."""
 
@@ -312,6 +340,8 @@ class Health(BaseModel):
     pages: dict[str, Any] = {}
     outbox: dict[str, Any] | None = None
     dead_letters: int = 0
+    withdrawals: list[dict[str, Any]] = []
+    laws: list[dict[str, Any]] = []
     processes: list[dict[str, Any]] = []
 
 

@@ -6,10 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from casino.commands import Answer, Command, Desk, KeyReused, run_many
 from casino.outbox import Message
+from db.session import Session
 from ledger.accounts import Account, cash
 from ledger.transfers import Posted, Posting, Reference, Transfer
 
@@ -117,6 +116,6 @@ def ends(type: str, player_id: int, other_id: int | None = None) -> tuple[str, s
     raise ValueError(f"nothing is called {type} here, or it lacks the other player")
 
 
-async def move_many(session: AsyncSession, commands: Sequence[Move]) -> list[Answer | KeyReused]:
+async def move_many(session: Session, commands: Sequence[Move]) -> list[Answer | KeyReused]:
     """Top-ups, bonuses, spends and transfers between players, as they come."""
     return await run_many(session, commands)

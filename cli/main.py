@@ -24,6 +24,8 @@ from cli import processes
 
 ROLES = get_args(environment.Role)
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+verify = typer.Typer(no_args_is_help=True, help="Put the books and the audit log to the proof.")
+app.add_typer(verify, name="verify")
 
 
 def refuse(message: str) -> typer.Exit:
@@ -128,6 +130,59 @@ def gaps(
         raise typer.Exit(1)
 
 
+@verify.command()
+def books(
+    law: Annotated[list[str] | None, typer.Option(help="this one only; may be repeated")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
+) -> None:
+    """Check every law of the books over all that was ever written; exit code 1 if one is broken."""
+    rooms, chosen = import_module("cli.verify"), _quietly("verify")
+    names = law or []
+    try:
+        with rooms.shown(Console(stderr=True), "laws") as told:
+            well = asyncio.run(rooms.show_books(Console(), chosen, names, told, as_json=as_json))
+    except rooms.Refused as error:
+        raise refuse(str(error)) from None
+    if not well:
+        raise typer.Exit(1)
+
+
+@verify.command()
+def audit(
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="a file of checkpoints that were kept elsewhere")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
+) -> None:
+    """Compare every row with its seal; exit code 1 if one is not as it was sealed."""
+    rooms, chosen = import_module("cli.verify"), _quietly("verify")
+    try:
+        with rooms.shown(Console(stderr=True), "rows") as told:
+            verdict = asyncio.run(rooms.audit(chosen, checkpoint, told))
+    except rooms.Refused as error:
+        raise refuse(str(error)) from None
+    rooms.show_audit(Console(), verdict, as_json=as_json)
+    if verdict.bad is not None:
+        raise typer.Exit(1)
+
+
+@verify.command()
+def checkpoint() -> None:
+    """Print the line that says how the audit log ends now, to be kept elsewhere."""
+    rooms, chosen = import_module("cli.verify"), _quietly("verify")
+    try:
+        typer.echo(asyncio.run(rooms.checkpoint(chosen)))
+    except rooms.Refused as error:
+        raise refuse(str(error)) from None
+
+
+def _quietly(process: str) -> environment.Settings:
+    """The settings, for a command whose answer is not to stand between lines of a log."""
+    chosen = read_settings()
+    logs.setup(chosen.model_copy(update={"log_level": "WARNING"}), process)
+    return chosen
+
+
 @app.command()
 def key(
     name: Annotated[str, typer.Option(help="the service: small letters, digits, - and _")],
@@ -151,6 +206,8 @@ def key(
 def sample() -> None:
     """Give the default casino assets and users to try wallets with; may be repeated."""
     chosen = read_settings()
+    if chosen.environment == "production":
+        raise refuse("samples are for trying things out, not for production")
     samples = import_module("cli.samples")
     try:
         opened = asyncio.run(samples.give(chosen))

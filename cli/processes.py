@@ -13,6 +13,7 @@ LOOPS = {
     "feed": "api.feed.server",
     "indexer": "indexer.main",
     "relay": "workers.relay",
+    "auditor": "workers.auditor",
     "keeper": "workers.keeper",
 }
 

@@ -25,6 +25,7 @@ class Bet(SQLModel, table=True):
         Index("bets_of_player", "player_id", sql("placed_at DESC"), sql("id DESC")),
         Index("bets_placed_tx", "placed_tx"),
         Index("bets_settled_tx", "settled_tx"),
+        Index("bets_updated", "updated_at", postgresql_using="brin"),
         Index("bets_open", "source_id", "seed_index", postgresql_where=sql("status = 'placed'")),
         *(
             Index(

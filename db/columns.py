@@ -43,6 +43,12 @@ def document(**more: Any) -> Any:
     return Field(sa_type=JSONB(none_as_null=True), **more)
 
 
+def xact() -> Any:
+    """The number of the transaction that wrote the row; the database fills it in."""
+    told = {"server_default": func.ledger_xact()}
+    return Field(sa_type=BigInteger, default=None, nullable=False, sa_column_kwargs=told)
+
+
 def zero() -> Any:
     """A sum that starts at nothing."""
     return amount(sa_column_kwargs={"server_default": "0"}, default=Decimal(0))

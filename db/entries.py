@@ -7,7 +7,7 @@ from sqlalchemy import CheckConstraint, Index
 from sqlmodel import SQLModel
 
 from db import columns
-from db.columns import big, moment
+from db.columns import big, moment, xact
 
 
 class Entry(SQLModel, table=True):
@@ -19,6 +19,7 @@ class Entry(SQLModel, table=True):
         CheckConstraint("after = before + amount", name="entries_after"),
         CheckConstraint("version > 0", name="entries_version"),
         Index("entries_of_transfer", "transfer_id"),
+        Index("entries_xact", "xact", postgresql_using="brin"),
     )
 
     account_id: int = big(primary_key=True)
@@ -28,3 +29,4 @@ class Entry(SQLModel, table=True):
     before: Decimal = columns.amount()
     after: Decimal = columns.amount()
     at: datetime = moment()
+    xact: int | None = xact()

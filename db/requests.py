@@ -3,9 +3,10 @@
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import Index
 from sqlmodel import Field, SQLModel
 
-from db.columns import big, document, now, text
+from db.columns import big, document, now, text, xact
 
 
 class Request(SQLModel, table=True):
@@ -16,6 +17,7 @@ class Request(SQLModel, table=True):
     """
 
     __tablename__ = "requests"
+    __table_args__ = (Index("requests_xact", "xact", postgresql_using="brin"),)
 
     scope: str = text(primary_key=True)
     key: str = text(primary_key=True)
@@ -28,3 +30,4 @@ class Request(SQLModel, table=True):
     facts: dict[str, Any] | None = document(default=None)
     transfer_id: int | None = big(default=None)
     at: datetime | None = now(default=None, nullable=False)
+    xact: int | None = xact()

@@ -7,7 +7,7 @@ from sqlalchemy import Index
 from sqlalchemy import text as sql
 from sqlmodel import Field, SQLModel
 
-from db.columns import big, document, moment, text
+from db.columns import big, document, moment, text, xact
 
 
 class Transfer(SQLModel, table=True):
@@ -29,6 +29,7 @@ class Transfer(SQLModel, table=True):
             unique=True,
             postgresql_where=sql("reverses is not null"),
         ),
+        Index("transfers_xact", "xact", postgresql_using="brin"),
     )
 
     id: int = big(primary_key=True)
@@ -40,3 +41,4 @@ class Transfer(SQLModel, table=True):
     description: str | None = text(default=None)
     extra: dict[str, Any] | None = document(default=None)
     at: datetime = moment()
+    xact: int | None = xact()

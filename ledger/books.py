@@ -20,7 +20,7 @@ from ledger.errors import (
     UnknownAccount,
     VersionMismatch,
 )
-from ledger.transfers import Posted, Posting, Reference, Transfer
+from ledger.transfers import MOST, Posted, Posting, Reference, Transfer
 
 T = TypeVar("T")
 
@@ -107,7 +107,7 @@ class Books:
 
     `taken` are references that stand (casino, reference, type), `reversed` transfers that were
     taken back: those among them that the caller's transfers name. `number` gives the next number.
-    `busy` are accounts that somebody else keeps.
+    `busy` are accounts that somebody else keeps, `busy_holds` the holds on them.
     """
 
     now: datetime
@@ -117,6 +117,7 @@ class Books:
     reversed: set[int]
     number: Callable[[], int]
     busy: set[Account] = field(default_factory=set)
+    busy_holds: set[int] = field(default_factory=set)
     transfers: list[Written] = field(default_factory=list)
     entries: list[Entry] = field(default_factory=list)
     made: list[Held] = field(default_factory=list)
@@ -299,22 +300,28 @@ def _allow(postings: Sequence[Posting], lines: Sequence[Line]) -> None:
     change: dict[int, int] = {}
     for posting, line in zip(postings, lines, strict=True):
         change[line.id] = change.get(line.id, 0) + posting.amount
+        if abs(line.balance + change[line.id]) > MOST:
+            raise beyond(line, MOST, line.balance + change[line.id])
     for line in lines:
         _open(line)
         moved = change[line.id]
         if moved < 0 and line.least is not None and line.available + moved < line.least:
             raise short(line, -moved)
         if moved > 0 and line.most is not None and line.balance + moved > line.most:
-            raise LimitExceeded(
-                f"{line.account.name} may hold {line.most}, not {line.balance + moved}",
-                account=line.account.name,
-                most=str(line.most),
-            )
+            raise beyond(line, line.most, line.balance + moved)
 
 
 def _open(line: Line) -> None:
     if line.closed:
         raise AccountClosed(f"{line.account.name} is closed", account=line.account.name)
+
+
+def beyond(line: Line, most: int, wanted: int) -> LimitExceeded:
+    return LimitExceeded(
+        f"{line.account.name} may hold {most}, not {wanted}",
+        account=line.account.name,
+        most=str(most),
+    )
 
 
 def short(line: Line, wanted: int) -> InsufficientFunds:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from ledger.accounts import Account, kind
 from ledger.errors import Unbalanced
 
-MOST = 10**78 - 1
+MOST = 10**78 - 1  # what the database keeps of an amount or a balance, either way
 
 
 class Reference(NamedTuple):

@@ -111,6 +111,7 @@ WITHOUT_CODE = {
     "fixtures": "recorded transactions",
     "flow": "the whole line at once",
     "image": "what is deployed: the Dockerfile's own steps, fly.toml's own commands",
+    "reliability": "what the books survive: kills, storms, lost answers, missing laws",
 }
 
 

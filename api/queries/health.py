@@ -17,6 +17,12 @@ OUTBOX = """
 SELECT count(*) AS waiting, extract(epoch FROM now() - min(created_at))::float AS oldest_s
 FROM outbox WHERE published_at IS NULL
 """
+LAWS = """
+SELECT name, holds, error IS NULL AS known, faults, since,
+    extract(epoch FROM now() - since)::float AS since_s,
+    extract(epoch FROM now() - checked_at)::float AS checked_s_ago, took_ms
+FROM laws ORDER BY name
+"""
 DEAD = "SELECT count(*) AS dead FROM dead_letters"
 PROCESSES = """
 SELECT process, count(*) FILTER (WHERE seen_s_ago < %(silent_s)s) AS live,
@@ -24,4 +30,11 @@ SELECT process, count(*) FILTER (WHERE seen_s_ago < %(silent_s)s) AS live,
 FROM (
     SELECT process, extract(epoch FROM now() - at)::float AS seen_s_ago FROM heartbeats
 ) AS instances GROUP BY process
+"""
+# Waiting for a person is no trouble; waiting for anything else is, in time.
+WITHDRAWALS = """
+SELECT n.name AS network, w.state, w.trouble, count(*) AS withdrawals,
+    extract(epoch FROM now() - min(coalesce(w.decided_at, w.requested_at)))::float AS oldest_s
+FROM withdrawals w JOIN networks n USING (network)
+WHERE w.state NOT IN ('rejected', 'settled', 'failed') GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
 """

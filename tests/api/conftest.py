@@ -52,6 +52,7 @@ KEYS: dict[str, tuple[str, list[str], str | None]] = {
     "promoter": ("promoter", [READS, "bonuses:write"], None),
     "branch": ("branch", [READS, WRITES], "other"),
     "stranger": ("stranger", ["reports:read"], None),
+    "approver": ("approver", [READS, "withdrawals:approve"], None),
 }
 
 
@@ -132,6 +133,9 @@ async def api(
         "FAIRHOUSE_API_PORT": str(port),
         "FAIRHOUSE_FEED_PORT": str(feed_port),
         "FAIRHOUSE_API_KEYS": keys(),
+        "FAIRHOUSE_WITHDRAWALS": json.dumps(
+            {"evm-local": {"least": 5, "most": 900, "automatic": 50, "automatic_daily": 80}}
+        ),
     }
     logs = tmp_path_factory.mktemp("logs")
     url = f"http://127.0.0.1:{port}"

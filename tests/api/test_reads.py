@@ -205,6 +205,39 @@ def test_health_names_what_is_not_well(api: Api, client: httpx.Client) -> None:
     assert kinds["once"]["expected"] is False
 
 
+LAWS = """
+INSERT INTO laws (name, holds, since, checked_at, took_ms, faults, error) VALUES
+    ('sums', false, now() - interval '90 s', now(), 5, 2, NULL),
+    ('holds', true, now(), now(), 5, 0, 'canceling statement: s3cr3t'),
+    ('custody', true, now(), now() - interval '1 day', 5, 0, NULL),
+    ('floors', true, now(), now(), 5, 0, NULL)
+"""
+
+
+def test_a_law_that_is_broken_unknown_or_unseen_is_a_trouble_and_a_metric(
+    api: Api, client: httpx.Client
+) -> None:
+    with psycopg.connect(api.database_url, autocommit=True) as connection:
+        connection.execute(LAWS)
+        said = client.get("/health").json()
+        metrics = client.get("/metrics").text
+        connection.execute("UPDATE laws SET holds = true, error = NULL, checked_at = now()")
+        healed = client.get("/health").json()
+    assert said["status"] == "degraded"
+    troubles = [one for one in said["troubles"] if "the law of" in one]
+    assert troubles == [
+        "the law of custody was checked 86400 s ago",
+        "the law of holds cannot be checked; the auditor's log says why",
+        "the law of sums is broken for 90 s",
+    ]
+    assert "s3cr3t" not in f"{said}{metrics}"
+    assert 'fairhouse_law_holds{law="sums"} 0.0' in metrics
+    assert 'fairhouse_law_holds{law="floors"} 1.0' in metrics
+    assert 'fairhouse_law_known{law="holds"} 0.0' in metrics
+    assert 'fairhouse_law_faults{law="sums"} 2.0' in metrics
+    assert not [one for one in healed["troubles"] if "the law of" in one]
+
+
 @pytest.mark.parametrize(
     ("error", "words"),
     [

@@ -601,6 +601,24 @@ def test_the_assets_of_a_casino_are_listed_its_own_first(client: httpx.Client) -
 # An account that somebody holds.
 
 
+async def test_who_asks_again_while_it_is_decided_is_told_so(
+    till: httpx.Client, api: Api, user: str
+) -> None:
+    done(ask(till, user, "top-up", "10"))
+    body = {"asset": "GOLD_COINS", "amount": "1"}
+    headers = {**key("till"), "idempotency-key": fresh()}
+    with psycopg.connect(api.database_url) as connection:
+        held = b"SELECT FROM accounts WHERE id = %s FOR UPDATE"
+        connection.execute(held, (account(api, user),))
+        async with httpx.AsyncClient(base_url=api.url, timeout=20, headers=headers) as client:
+            path = f"/api/wallets/{user}/spend"
+            answers = await asyncio.gather(*(client.post(path, json=body) for _ in range(2)))
+    under_way, busy = sorted(answers, key=lambda one: one.status_code)
+    problem(under_way, 409, "in_progress")
+    problem(busy, 503, "account_busy")
+    assert has(till, user) == 10
+
+
 def test_an_account_that_stays_locked_is_busy_and_moves_later(
     till: httpx.Client, api: Api, user: str
 ) -> None:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from psycopg.errors import UniqueViolation
 from sqlalchemy import text
 
 from api.gatherer import Gatherer
@@ -37,6 +38,7 @@ def player() -> int:
 def command(player: int, type: str, amount: int, key: str | None = None, **more: Any) -> Move:
     mine = f"player:{player}:cash"
     source, target = (mine, REVENUE) if type == "spend" else (TREASURY, mine)
+    more = {"source": source, "target": target, **more}
     return Move(
         casino_id=1,
         casino="house",
@@ -47,8 +49,6 @@ def command(player: int, type: str, amount: int, key: str | None = None, **more:
         player_id=player,
         asset=COINS,
         amount=amount,
-        source=source,
-        target=target,
         **more,
     )
 
@@ -160,6 +160,24 @@ async def test_two_processes_asked_with_one_key_move_money_once(player: int) -> 
         )
         == 20
     )
+
+
+async def test_a_key_is_one_even_where_nothing_else_is_shared(player: int) -> None:
+    """Two processes at once, the same key, no account in common: the second must do it over."""
+    purses = [f"player:{player + n * 100_000}:cash" for n in range(4)]
+    await run(*(command(player + n * 100_000, "top_up", 5) for n in (0, 2)))
+    asked = command(player, "transfer", 5, source=purses[0], target=purses[1])
+    other = command(player + 200_000, "transfer", 5, asked.key, source=purses[2], target=purses[3])
+    async with session.transaction() as opened:
+        [first] = await move_many(opened, [asked])
+        second = asyncio.create_task(run(other))
+        await asyncio.sleep(0.2)
+        assert not second.done()
+    assert isinstance(first, Answer)
+    with pytest.raises(UniqueViolation):
+        await second
+    [again] = await run(other)
+    assert isinstance(again, KeyReused)
 
 
 async def test_a_command_that_breaks_is_the_only_one_that_fails(player: int) -> None:

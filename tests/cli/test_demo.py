@@ -31,6 +31,7 @@ PROCESSES = {
     "feed",
     "indexer",
     "relay",
+    "auditor",
     "keeper",
     "worker chain",
     "worker interpretation",

@@ -62,6 +62,14 @@ def test_samples_are_given_by_a_command_that_may_be_repeated(database_url: str) 
     assert found == [("DIAMONDS", 0), ("GOLD_COINS", 0), ("LOYALTY_POINTS", 0)]
 
 
+def test_samples_are_refused_in_production(database_url: str) -> None:
+    told = {"FAIRHOUSE_DATABASE_URL": database_url, "FAIRHOUSE_SEED_KEY": "11" * 32}
+    done = fairhouse("sample", FAIRHOUSE_ENVIRONMENT="production", **told)
+    assert (done.returncode, done.stdout) == (2, "")
+    with psycopg.connect(database_url) as connection:
+        assert connection.execute(READ, ("casino:fairhouse/",)).fetchall() == []
+
+
 def test_samples_for_a_database_that_is_not_there_are_refused_in_a_line() -> None:
     done = fairhouse("sample", FAIRHOUSE_DATABASE_URL="postgresql://me:s3cr3t@127.0.0.1:1/x")
     assert done.returncode == 2

@@ -79,6 +79,10 @@ def test_every_setting_of_the_page_exists() -> None:
 FAULTS = (None, *(words for _, words in health.FAULTS))
 
 
+LAW = {"name": "<law>", "holds": True, "known": True, "late": False, "faults": 1}
+LAW |= {"since_s": 99.0, "checked_s_ago": 99.0}
+
+
 def looked(count: object) -> dict[str, Any]:
     """What `/health` finds when everything is wrong, and there is `count` of everything."""
     source = dict.fromkeys(metrics.PER_SOURCE, 1) | {"polled_s_ago": None}
@@ -89,6 +93,7 @@ def looked(count: object) -> dict[str, Any]:
         "sources": [{**source, **named, "error": error} for error in FAULTS],
         "pages": {state: {"pages": count, "oldest_s": 99} for state in ("found", "stored")},
         "outbox": {"waiting": count, "oldest_s": 99},
+        "laws": [LAW | one for one in ({"holds": False}, {"known": False}, {"late": True})],
         "processes": [{"process": "<process>", "expected": True, "live": 0, "silent": 1}],
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import text
@@ -14,12 +15,13 @@ from ledger.errors import (
     AlreadyReversed,
     Duplicate,
     InsufficientFunds,
+    LimitExceeded,
     NotReversible,
     UnknownAccount,
     VersionMismatch,
 )
-from ledger.transfers import Posted, Posting, Transfer, move
-from tests.ledger.conftest import USD, Purse
+from ledger.transfers import MOST, Posted, Posting, Transfer, move
+from tests.ledger.conftest import USD, Purse, rows
 
 TREASURY = Account(1, "system:treasury", USD)
 HOUSE = Account(1, "house:stakes", USD)
@@ -117,3 +119,32 @@ async def test_many_at_once_never_lose_an_update(purse: Purse) -> None:
             {"names": [purse.account.name, other.name]},
         )
     assert total.scalar() == 100
+
+
+@pytest.mark.parametrize("minutes", [-10, 10])
+async def test_times_go_on_though_the_clock_jumps(purse: Purse, minutes: int) -> None:
+    """Ten minutes forward and back again, or back: an account's entries stay in their order."""
+    for jump in (0, minutes, 0):
+        async with transaction() as session:
+            books, _ = await posting.opened(session, [purse.account, TREASURY])
+            books.now += timedelta(minutes=jump)
+            books.post(move("top_up", source=TREASURY, target=purse.account, amount=1))
+            await posting.written(session, books)
+    times = await rows(
+        "SELECT e.at FROM entries e JOIN accounts a ON a.id = e.account_id"
+        " WHERE a.name = :name ORDER BY e.version",
+        name=purse.account.name,
+    )
+    assert len(times) == 3
+    assert times == sorted(set(times))
+
+
+async def test_a_balance_beyond_what_can_be_kept_is_refused(purse: Purse) -> None:
+    lender = Account(1, f"house:vault:{purse.name[4:]}", USD)
+    first, once, back = await post(
+        move("top_up", source=lender, target=purse.account, amount=MOST),
+        move("top_up", source=TREASURY, target=purse.account, amount=1),
+        move("spend", source=purse.account, target=lender, amount=MOST),
+    )
+    assert [type(first), type(once), type(back)] == [Posted, LimitExceeded, Posted]
+    assert await purse.balance() == 0

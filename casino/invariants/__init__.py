@@ -1,0 +1,28 @@
+"""What must be true of the books at any time: one file for each law, and a line for it here."""
+
+from casino.invariants import (
+    balances,
+    bets,
+    custody,
+    entries,
+    floors,
+    holds,
+    lapses,
+    outbox,
+    seals,
+    sums,
+)
+from casino.invariants.laws import Law
+
+LAWS: tuple[Law, ...] = (
+    sums.LAW,
+    entries.LAW,
+    balances.LAW,
+    floors.LAW,
+    holds.LAW,
+    lapses.LAW,
+    custody.LAW,
+    bets.LAW,
+    outbox.LAW,
+    seals.LAW,
+)

@@ -1,0 +1,206 @@
+"""Every law holds on books that were played, and finds what somebody with all rights broke."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from psycopg import errors
+
+from casino import invariants
+from casino.invariants import LAWS
+from casino.invariants.laws import ALL, MOST, Connection, Fault, Window, examined
+from casino.outbox import Message, announce
+from db import session
+from db.session import driver, transaction
+from ledger import posting
+from ledger.accounts import Account, cash
+from ledger.transfers import move
+from tests.casino.written import USD, counted, execute, sealed, written
+
+BY_NAME = {law.name: law for law in LAWS}
+CUSTODY = Account(1, "custody:base:vault", USD)
+TREASURY = Account(1, "system:treasury", USD)
+MINE = cash(1, 70, USD)
+BETS = """
+INSERT INTO bets (casino_id, source_id, network, bet, asset, stake, payout, status, settled_tx,
+    settled_index)
+SELECT 1, 1, 'eip155:1', n::text, 'x', 5, 0, CASE WHEN n < 3 THEN 'settled' ELSE 'placed' END,
+    CASE WHEN n < 3 THEN '0xaa' END, CASE WHEN n < 3 THEN n END
+FROM generate_series(1, 4) n
+"""
+RELAXED = (
+    "SET LOCAL session_replication_role = replica",
+    "ALTER TABLE accounts DROP CONSTRAINT accounts_least, DROP CONSTRAINT accounts_held,"
+    " DROP CONSTRAINT accounts_most",
+)
+
+
+@pytest.fixture(scope="module")
+async def began(database_url: str) -> AsyncIterator[Window]:
+    """Books on which everything happened that laws speak of; what was, before it did."""
+    session.configure(database_url)
+    await counted()
+    await written(2, players=[60, 61])
+    await sealed()
+    async with transaction() as opened:
+        [(since,)] = await execute(opened, "SELECT ledger_horizon()")
+    await written(2, players=[60, 61])
+    async with transaction() as opened:
+        books, _ = await posting.opened(opened, [MINE, CUSTODY, TREASURY])
+        books.post(move("bankroll", source=CUSTODY, target=TREASURY, amount=1000))
+        for _ in range(2):
+            books.post(move("deposit", source=CUSTODY, target=MINE, amount=10_000))
+        books.hold(MINE, 30, expires_at=books.now + timedelta(days=1))
+        books.hold(MINE, 40)
+        await posting.written(opened, books)
+        await announce(opened, [Message("user", "wallet.moved", "house")])
+        await execute(opened, BETS)
+    yield Window(since, datetime.now(UTC))
+    await session.close()
+
+
+async def found(connection: Connection, law: str, window: Window) -> list[Fault]:
+    return list(await BY_NAME[law].check(connection, window))
+
+
+def test_every_law_of_the_folder_is_in_its_table_of_contents() -> None:
+    folder = Path(invariants.__file__).parent
+    rooms = {path.stem for path in folder.glob("*.py")} - {"__init__", "laws"}
+    assert {law.name for law in LAWS} == rooms
+    assert len(BY_NAME) == len(LAWS)
+    assert all(law.says and law.says[-1] != "." for law in LAWS)
+
+
+@pytest.mark.parametrize("law", sorted(BY_NAME))
+async def test_a_law_holds_on_books_that_only_the_house_wrote(law: str, began: Window) -> None:
+    for window in (ALL, began):
+        async with transaction() as opened:
+            examination = await examined(opened, BY_NAME[law], window)
+        assert examination.faults == ()
+        assert examination.holds is True
+        assert examination.reach is not None
+
+
+FIRST = "(SELECT id FROM accounts WHERE name = 'player:70:cash')"
+BREAKS = [
+    ("sums", "UPDATE accounts SET balance = balance + 1 WHERE name = 'system:treasury'"),
+    ("sums", f"DELETE FROM entries WHERE account_id = {FIRST} AND version = 1"),
+    ("sums", "INSERT INTO transfers (id, casino_id, type, at) VALUES (-1, 1, 'x', now())"),
+    ("sums", "DELETE FROM transfers WHERE type = 'deposit'"),
+    ("sums", f"UPDATE entries SET transfer_id = -5 WHERE account_id = {FIRST}"),
+    (
+        "entries",
+        f"UPDATE entries SET before = before + 1, after = after + 1 WHERE account_id = {FIRST}"
+        " AND version = 2",
+    ),
+    ("entries", f"DELETE FROM entries WHERE account_id = {FIRST} AND version = 1"),
+    (
+        "entries",
+        f"UPDATE entries SET at = at - interval '1 day' WHERE account_id = {FIRST} AND version = 2",
+    ),
+    (
+        "entries",
+        f"UPDATE entries SET version = 3 WHERE account_id = {FIRST} AND version = 2",
+    ),
+    ("balances", f"UPDATE accounts SET balance = balance + 1 WHERE id = {FIRST}"),
+    ("balances", f"UPDATE accounts SET version = version + 1 WHERE id = {FIRST}"),
+    ("balances", f"DELETE FROM entries WHERE account_id = {FIRST} AND version = 2"),
+    ("balances", f"UPDATE entries SET account_id = -7 WHERE account_id = {FIRST}"),
+    ("floors", f"UPDATE accounts SET balance = -1 WHERE id = {FIRST}"),
+    ("floors", f"UPDATE accounts SET balance = 69, least = NULL WHERE id = {FIRST}"),
+    ("floors", f"UPDATE accounts SET most = 5 WHERE id = {FIRST}"),
+    (
+        "floors",
+        "INSERT INTO accounts (casino_id, name, asset, colour, balance)"
+        f" VALUES (1, 'player:70:debt', '{USD}', 'cash', 1)",
+    ),
+    ("holds", f"UPDATE accounts SET held = held + 1 WHERE id = {FIRST}"),
+    ("holds", "UPDATE holds SET remaining = 29 WHERE amount = 30"),
+    ("holds", "DELETE FROM holds"),
+    ("holds", "UPDATE accounts SET held = 0"),
+    ("holds", "INSERT INTO holds SELECT 1, 1, -9, 5, 5, 'open', NULL, NULL, now(), NULL"),
+    ("holds", f"UPDATE accounts SET balance = 69 WHERE id = {FIRST}"),
+    ("lapses", "UPDATE holds SET expires_at = now() - interval '1 hour' WHERE amount = 30"),
+    ("custody", "UPDATE accounts SET balance = balance + 1000 WHERE name LIKE 'custody:%'"),
+    ("custody", f"UPDATE accounts SET balance = 10 ^ 9 WHERE id = {FIRST}"),
+    ("outbox", "UPDATE outbox SET created_at = now() - interval '1 hour'"),
+    ("bets", "UPDATE bets SET settled_tx = NULL WHERE bet = '1'"),
+    ("bets", "UPDATE bets SET settled_index = 7"),
+    ("bets", "UPDATE bets SET status = 'won' WHERE bet = '3'"),
+    ("bets", "UPDATE bets SET settled_index = 1 WHERE bet = '2'"),
+    ("bets", "UPDATE bets SET payout = -1 WHERE bet = '1'"),
+    ("seals", "UPDATE requests SET at = at - interval '1 day'"),
+    ("seals", "UPDATE seals SET count = count + 1"),
+    ("seals", "UPDATE seals SET upper = 10 ^ 15"),
+]
+
+
+@pytest.mark.parametrize(("law", "statement"), BREAKS)
+@pytest.mark.parametrize("only", ["everything", "what is new"])
+async def test_a_law_that_somebody_broke_says_so_with_evidence(
+    law: str, statement: str, only: str, began: Window
+) -> None:
+    async with transaction() as opened:
+        for relaxing in RELAXED:
+            await execute(opened, relaxing)
+        await execute(opened, statement)
+        connection = await driver(opened)
+        faults = await found(connection, law, ALL if only == "everything" else began)
+        assert 0 < len(faults) <= MOST
+        assert all(fault.said and fault.evidence for fault in faults)
+        await opened.rollback()
+
+
+async def test_the_house_may_owe_what_players_may_not(began: Window) -> None:
+    async with transaction() as opened:
+        [(least,)] = await execute(opened, "SELECT min(balance)::int FROM accounts")
+        assert least < 0
+
+
+async def test_a_look_at_what_is_new_leaves_the_old_alone(began: Window) -> None:
+    """That is what makes it cheap; everything is looked at once a day and by the command."""
+    async with transaction() as opened:
+        for relaxing in RELAXED:
+            await execute(opened, relaxing)
+        await execute(opened, "UPDATE entries SET before = 7, after = amount + 7 WHERE version = 1")
+        [(since,)] = await execute(opened, "SELECT ledger_next()")
+        connection = await driver(opened)
+        assert await found(connection, "entries", Window(since, datetime.now(UTC))) == []
+        assert await found(connection, "entries", ALL) != []
+        await opened.rollback()
+
+
+async def test_a_check_sees_one_moment_however_long_it_takes(began: Window) -> None:
+    class Slow:
+        name, says = "slow", "nothing moves while it looks"
+
+        async def check(self, connection: Connection, window: Window) -> list[Fault]:
+            before = await self.seen(connection)
+            await written(1, players=[62])
+            assert await self.seen(connection) == before
+            with pytest.raises(errors.ReadOnlySqlTransaction):
+                await connection.execute("DELETE FROM outbox")
+            return []
+
+        async def seen(self, connection: Connection) -> list[tuple[int, int]]:
+            cursor = await connection.execute(
+                "SELECT (SELECT count(*) FROM entries), (SELECT count(*) FROM transfers)"
+            )
+            return await cursor.fetchall()
+
+    async with transaction() as opened:
+        assert (await examined(opened, Slow())).holds
+
+
+async def test_a_law_brings_no_more_evidence_than_can_be_read(began: Window) -> None:
+    async with transaction() as opened:
+        for relaxing in RELAXED:
+            await execute(opened, relaxing)
+        transfers = "INSERT INTO transfers (id, casino_id, type, at) SELECT -n, 1, 'x', now()"
+        await execute(opened, f"{transfers} FROM generate_series(1, 500) n")
+        await execute(opened, "UPDATE accounts SET balance = balance + 1")
+        assert len(await found(await driver(opened), "sums", ALL)) == MOST
+        await opened.rollback()

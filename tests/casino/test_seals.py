@@ -32,7 +32,6 @@ from tests.casino.written import (
     written,
 )
 
-
 EACH = 18  # rows of one play: 5 requests, 4 transfers, 8 entries, a note
 
 

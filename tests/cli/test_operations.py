@@ -51,6 +51,10 @@ def test_every_command_of_the_page_is_one(line: str) -> None:
     group = typer.main.get_command(app)
     command = group.get_command(typer.Context(group), name)  # type: ignore[attr-defined]
     assert command is not None, name
+    if hasattr(command, "get_command"):
+        name, *words = words
+        command = command.get_command(typer.Context(command), name)
+        assert command is not None, line
     parameters = command.make_context(name, words).params
     if name == "run":
         asked = " ".join(part for part in (parameters["process"], parameters["queue"]) if part)

@@ -98,6 +98,20 @@ class ApiKey(BaseModel):
     casino: str | None = None
 
 
+class WithdrawalLimits(BaseModel):
+    """What one withdrawal may take, and up to where no person has to approve it.
+
+    Amounts are in the asset's smallest unit; a day is the last 24 hours of one player.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    least: int = Field(default=1, ge=1)
+    most: int | None = Field(default=None, ge=1)
+    automatic: int = Field(default=0, ge=0)
+    automatic_daily: int = Field(default=0, ge=0)
+
+
 class Settings(BaseSettings):
     """Settings by environment variable `FAIRHOUSE_<NAME>`; lists and maps are JSON."""
 
@@ -179,6 +193,7 @@ class Settings(BaseSettings):
     seed_batch: int = Field(default=1024, ge=1, le=65536)
     keeper_max_fee_gwei: float = Field(default=100.0, gt=0)
     keeper_renew_s: float = Field(default=15.0, ge=1)
+    withdrawals: dict[str, WithdrawalLimits] = {}
 
     @model_validator(mode="after")
     def _refuse_default_secrets_in_production(self) -> Settings:

@@ -10,6 +10,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 
+def private(body: Any) -> Response:
+    """A read for its caller alone, kept nowhere."""
+    raw = orjson.dumps(body, default=str)
+    return Response(raw, headers={"cache-control": "no-store"}, media_type="application/json")
+
+
 def fresh(request: Request, body: Any, *, max_age_s: int = 1) -> Response:
     """A read that may be kept for a moment."""
     raw = orjson.dumps(body, default=str)

@@ -15,7 +15,7 @@ from starlette.staticfiles import StaticFiles
 from api.documents import SPEC
 from api.envelope import Envelope
 from api.errors import HANDLERS
-from api.routes import bets, casino, health, page, players
+from api.routes import assets, bets, casino, health, page, players, wallets, withdrawals
 from api.state import opened
 from settings import Settings
 
@@ -44,6 +44,9 @@ def build(settings: Settings) -> Starlette:
             *casino.ROUTES,
             *bets.ROUTES,
             *players.ROUTES,
+            *assets.ROUTES,
+            *wallets.ROUTES,
+            *withdrawals.ROUTES,
             Mount("/static", StaticFiles(directory=STATIC)),
         ],
         middleware=[Middleware(Envelope), cors],

@@ -38,5 +38,7 @@ def parsed(body: bytes) -> object:
     try:
         found: object = orjson.loads(body)
     except orjson.JSONDecodeError as error:
+        if error.msg.startswith("depth limit"):
+            raise Problem(400, "too_deep", "the body is nested too deep") from error
         raise Problem(400, "bad_json", f"the body is no JSON: {error.msg}") from error
     return found

@@ -19,11 +19,14 @@ class OfCasino(BaseModel):
     casino: str | None = Field(default=None, max_length=64, pattern=r"^[a-z0-9-]*$")
 
 
-async def chosen(request: Request) -> Row:
-    """The casino's row. Raises `Problem` 404 when there is none of that name."""
+async def chosen(request: Request, *, default: str | None = None) -> Row:
+    """The casino's row; without a name the `default`, else the house's own.
+
+    Raises `Problem` 404 when there is none of that name.
+    """
     house = state(request)
     header = OfCasino(casino=request.headers.get("x-casino-slug")).casino
-    slug = request.query_params.get("casino") or header or house.settings.default_casino
+    slug = request.query_params.get("casino") or header or default or house.settings.default_casino
     row = await house.row(CASINO, {"slug": slug})
     if row is None:
         raise Problem(404, "unknown_casino", f"there is no casino {slug!r}")

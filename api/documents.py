@@ -6,13 +6,16 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
-from spectree import Response, SpecTree
+from spectree import Response, SecurityScheme, SpecTree
+from spectree.models import SecureType, SecuritySchemeData
 
 from api.shapes import Problem
+from settings import Role
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 PROBLEM = "application/problem+json"
+KEY = "ApiKey"
 SPEC = SpecTree(
     "starlette",
     title="Fairhouse",
@@ -21,6 +24,9 @@ SPEC = SpecTree(
     mode="strict",
     naming_strategy=lambda model: model.__name__,
     nested_naming_strategy=lambda _, child: child,
+    security_schemes=[
+        SecurityScheme(name=KEY, data=SecuritySchemeData(type=SecureType.HTTP, scheme="bearer"))
+    ],
 )
 
 
@@ -29,15 +35,26 @@ def describe(
     *problems: int,
     query: type[BaseModel] | None = None,
     body: type[BaseModel] | None = None,
+    headers: type[BaseModel] | None = None,
+    role: Role | None = None,
     tag: str,
 ) -> Callable[[F], F]:
-    """Put a route into the description. Validation is the route's own, with our own errors."""
-    said: dict[str, Any] = {f"HTTP_{status}": Problem for status in (*problems, 503)}
+    """Put a route into the description. Validation is the route's own, with our own errors.
+
+    With a `role` it is for services whose API key has it.
+    """
+    asked = (401, 403) if role else ()
+    brought = (400, 413, 415) if body else ()
+    said: dict[str, Any] = {
+        f"HTTP_{status}": Problem for status in (*problems, *asked, *brought, 503)
+    }
     if query is not None or body is not None:
         said["HTTP_422"] = Problem
     made: Callable[[F], F] = SPEC.validate(
         query=query,
         json=body,
+        headers=headers,
+        security={KEY: []} if role else None,
         resp=Response(HTTP_200=answer, **said),
         tags=(tag,),
         skip_validation=True,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import psycopg
 from loguru import logger
+from psycopg.errors import LockNotAvailable
 from psycopg_pool import PoolTimeout
 from pydantic import ValidationError
 from sqlalchemy.exc import DBAPIError
@@ -13,9 +15,12 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from ledger.errors import Refusal
+
 TITLES = {
     400: "Bad request",
     401: "Not signed in",
+    402: "Not enough",
     403: "Not allowed",
     404: "Not found",
     405: "Method not allowed",
@@ -25,6 +30,20 @@ TITLES = {
     422: "Not understood",
     503: "Not available now",
     500: "Our fault",
+}
+
+
+# What the rules refuse, by its code; what is not here is 422.
+REFUSED = {
+    "INSUFFICIENT_FUNDS": 402,
+    "ACCOUNT_CLOSED": 403,
+    "UNKNOWN_ACCOUNT": 404,
+    "DUPLICATE_REFERENCE": 409,
+    "VERSION_MISMATCH": 409,
+    "ALREADY_REVERSED": 409,
+    "HOLD_ENDED": 409,
+    "UNKNOWN_WITHDRAWAL": 404,
+    "WRONG_STATE": 409,
 }
 
 
@@ -43,6 +62,21 @@ def answer(status: int, code: str, detail: str, **more: Any) -> Response:
     asked = {"www-authenticate": "Bearer"} if status == 401 else {}
     headers = {"cache-control": "no-store", **retry, **asked}
     return JSONResponse(body, status, headers, media_type="application/problem+json")
+
+
+def refused(code: str, evidence: Mapping[str, Any]) -> Response:
+    """A refusal of the rules, with its evidence beside what every problem says."""
+    more = {name: value for name, value in evidence.items() if name not in FIXED}
+    return answer(REFUSED.get(code, 422), code, str(evidence.get("detail", "refused")), **more)
+
+
+FIXED = {"type", "title", "status", "code", "detail"}
+
+
+async def on_refusal(request: Request, error: Exception) -> Response:
+    if not isinstance(error, Refusal):
+        raise error
+    return refused(error.code, {**error.evidence, "detail": str(error)})
 
 
 async def on_problem(request: Request, error: Exception) -> Response:
@@ -75,8 +109,15 @@ async def on_database(request: Request, error: Exception) -> Response:
     return answer(503, "database_unavailable", "the database does not answer; try again soon")
 
 
+async def on_lock(request: Request, error: Exception) -> Response:
+    """Somebody else holds an account for long; nothing was decided."""
+    return answer(503, "account_busy", "an account is busy; try again soon, with the same key")
+
+
 async def on_statement(request: Request, error: Exception) -> Response:
     """SQLAlchemy's wrapping of what the driver raised."""
+    if isinstance(error, DBAPIError) and isinstance(error.orig, LockNotAvailable):
+        return await on_lock(request, error)
     if isinstance(error, DBAPIError) and isinstance(error.orig, AWAY):
         return await on_database(request, error)
     return await on_anything(request, error)
@@ -89,6 +130,8 @@ async def on_anything(request: Request, error: Exception) -> Response:
 AWAY = (psycopg.OperationalError, psycopg.InterfaceError)
 HANDLERS: dict[Any, Any] = {
     Problem: on_problem,
+    Refusal: on_refusal,
+    LockNotAvailable: on_lock,
     HTTPException: on_http,
     ValidationError: on_invalid,
     **dict.fromkeys(AWAY, on_database),

@@ -11,9 +11,8 @@ from typing import Generic, TypeVar
 from psycopg import errors
 from psycopg.errors import LockNotAvailable
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncSession
 
-from db.session import transaction
+from db.session import Connection, direct
 
 Asked = TypeVar("Asked")
 Given = TypeVar("Given")
@@ -24,8 +23,8 @@ TRIES = 5
 # A connection that broke may have committed: asked again, what stands is answered as it stands.
 AGAIN = (errors.UniqueViolation, errors.DeadlockDetected, errors.SerializationFailure)
 AWAY_S = 0.1
-Run = Callable[[AsyncSession, Sequence[Asked]], Awaitable[Sequence[Given]]]
-Rescue = Callable[[AsyncSession, Sequence[Asked]], Awaitable[Sequence[Given | LockNotAvailable]]]
+Run = Callable[[Connection, Sequence[Asked]], Awaitable[Sequence[Given]]]
+Rescue = Callable[[Connection, Sequence[Asked]], Awaitable[Sequence[Given | LockNotAvailable]]]
 
 
 class Overloaded(Exception):
@@ -110,13 +109,13 @@ class Gatherer(Generic[Asked, Given]):
 
 
 async def _committed(
-    run: Callable[[AsyncSession, Sequence[Asked]], Awaitable[Given]], batch: Sequence[Asked]
+    run: Callable[[Connection, Sequence[Asked]], Awaitable[Given]], batch: Sequence[Asked]
 ) -> Given:
     """What `run` gives once it is durable; tried again when it only was in the way of others."""
     for tries in range(1, TRIES + 1):
         try:
-            async with transaction() as session:
-                return await run(session, batch)
+            async with direct() as connection:
+                return await run(connection, batch)
         except (DBAPIError, errors.Error) as error:
             if tries == TRIES or not (isinstance(_cause(error), AGAIN) or _away(error)):
                 raise

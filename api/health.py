@@ -16,6 +16,7 @@ from api.state import Row, State
 
 SILENT_S = 15.0
 STANDING_S = 60.0
+UNPAID_S = 900.0  # finality takes a quarter of an hour where it is slow
 LATE_CHECKS = 3  # missed in a row, and a law is said not to be looked at
 
 # What a provider says may hold its URL, and a key in it. Anyone may read how the house is, so only
@@ -65,6 +66,7 @@ async def line_state(house: State) -> Report:
         pages = await house.rows(queries.PAGES, {})
         outbox = await house.row(queries.OUTBOX, {})
         dead = await house.row(queries.DEAD, {})
+        withdrawals = await house.rows(queries.WITHDRAWALS, {})
         laws = await house.rows(queries.LAWS, {})
         processes = await house.rows(queries.PROCESSES, {"silent_s": SILENT_S})
     except (psycopg.Error, PoolTimeout) as error:
@@ -77,6 +79,7 @@ async def line_state(house: State) -> Report:
         "pages": {page.pop("state"): page for page in pages},
         "outbox": outbox,
         "dead_letters": (dead or {}).get("dead", 0),
+        "withdrawals": withdrawals,
         "laws": [told(law, house.settings.laws_s) for law in laws],
         "processes": kinds(processes, house.settings.processes),
     }
@@ -121,6 +124,7 @@ def troubles(report: Report) -> list[str]:
     outbox = report.get("outbox")
     if outbox and outbox["waiting"] and outbox["oldest_s"] > SILENT_S:
         said.append(f"{outbox['waiting']} messages wait to be relayed")
+    said += [line for one in report.get("withdrawals", []) for line in unpaid(one)]
     for law in report.get("laws", []):
         name = law["name"]
         if law["holds"] is False:
@@ -135,3 +139,15 @@ def troubles(report: Report) -> list[str]:
         if process["expected"] and not process["live"]
     ]
     return said
+
+
+def unpaid(waiting: Row) -> list[str]:
+    """What is wrong with withdrawals of one network, state and trouble, if anything is."""
+    who = f"{waiting['withdrawals']} withdrawals on {waiting['network']}"
+    if waiting["trouble"]:
+        return [f"{who} wait: {waiting['trouble'].replace('_', ' ')}"]
+    if waiting["state"] == "approved" and waiting["oldest_s"] > STANDING_S:
+        return [f"{who} are approved, and nobody sends them"]
+    if waiting["state"] in ("sending", "sent") and waiting["oldest_s"] > UNPAID_S:
+        return [f"{who} are {waiting['state']} and not final"]
+    return []

@@ -54,6 +54,15 @@ class Line(Collector):
         waiting = (report.get("outbox") or {}).get("waiting", 0)
         yield gauge("outbox_waiting", "Messages not yet relayed.", float(waiting))
         yield gauge("dead_letters", "Undecodable events.", float(report.get("dead_letters", 0)))
+        waiting_out = GaugeMetricFamily(
+            "fairhouse_withdrawals",
+            "Withdrawals under way.",
+            labels=("network", "state", "trouble"),
+        )
+        for one in report.get("withdrawals", []):
+            named = (one["network"], one["state"], one["trouble"] or "")
+            waiting_out.add_metric(named, float(one["withdrawals"]))
+        yield waiting_out
         for name, about, value in LAWS:
             family = GaugeMetricFamily(f"fairhouse_law_{name}", about, labels=("law",))
             for law in report.get("laws", []):

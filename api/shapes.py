@@ -152,6 +152,108 @@ class PlayerStats(BaseModel):
     assets: list[PlayerSums]
 
 
+class Asset(BaseModel):
+    """What amounts count; `scale` digits of them are a fraction."""
+
+    id: str = Field(description="CAIP-19, iso4217:... or casino:<slug>/<NAME>")
+    symbol: str
+    scale: int
+
+
+class Assets(BaseModel):
+    items: list[Asset]
+
+
+class Balance(BaseModel):
+    """What a user has of an asset, in its smallest unit, after `version` entries.
+
+    What was set aside at an earlier moment is not known: then `available` and `held` are null.
+    """
+
+    asset: Asset
+    balance: str
+    available: str | None = Field(description="the balance without what is held")
+    held: str | None
+    version: int
+
+
+class Wallet(BaseModel):
+    user: str
+    at: datetime | None = Field(description="the moment that was asked for; null for now")
+    balances: list[Balance]
+
+
+class CounterAccount(BaseModel):
+    name: str
+    user: str | None = Field(description="whose it is, if it is a user's")
+
+
+class Entry(BaseModel):
+    """A user's part of a transfer, with the balance before and after it."""
+
+    transfer: str
+    type: str
+    asset: str
+    amount: str = Field(description="with a minus when it left the wallet")
+    before: str
+    after: str
+    version: int
+    counter_accounts: list[CounterAccount]
+    description: str | None
+    metadata: dict[str, Any] | None
+    reference: str | None
+    reverses: str | None = Field(description="the transfer that this one took back")
+    at: datetime
+
+
+class Entries(BaseModel):
+    """A page of entries; `next` is the `after` of the page that follows, null at the end."""
+
+    items: list[Entry]
+    next: str | None
+
+
+class Moved(BaseModel):
+    """What a request moved, and how the user's account stood right after it."""
+
+    user: str
+    transfer: str
+    type: Literal["top_up", "bonus", "spend", "transfer"]
+    asset: str
+    amount: str
+    balance: str
+    version: int
+    at: datetime
+
+
+class Withdrawal(BaseModel):
+    """A withdrawal as it stands; `trouble` is why it waits, `tx` what paid it."""
+
+    id: str
+    state: Literal["requested", "approved", "rejected", "sending", "sent", "settled", "failed"]
+    player_id: int
+    asset: str = Field(description="CAIP-19")
+    amount: str = Field(description="in the asset's smallest unit")
+    network: str = Field(description="CAIP-2")
+    address: str
+    request: str = Field(description="its name on the chain, 32 bytes in hex")
+    actor: str = Field(description="the service that asked for it")
+    requested_at: datetime
+    decided_by: str | None = Field(description="who approved or rejected it, or `rule`")
+    decided_at: datetime | None
+    reason: str | None
+    trouble: str | None
+    tx: str | None
+    ended_at: datetime | None
+
+
+class Withdrawals(BaseModel):
+    """A page of withdrawals; `next` is the `after` of the page that follows, null at the end."""
+
+    items: list[Withdrawal]
+    next: str | None
+
+
 class Health(BaseModel):
     """Every part's state; `troubles` says in words what is not well."""
 
@@ -163,6 +265,7 @@ class Health(BaseModel):
     pages: dict[str, Any] = {}
     outbox: dict[str, Any] | None = None
     dead_letters: int = 0
+    withdrawals: list[dict[str, Any]] = []
     laws: list[dict[str, Any]] = []
     processes: list[dict[str, Any]] = []
 

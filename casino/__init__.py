@@ -5,9 +5,12 @@ rows            lines of text for COPY
 pages           a page of facts, applied whole
 bets            placed and ended halves, merged
 players         made once, whoever comes first
+assets          what a casino counts in
 transfers       money into and out of a program
 jackpots, pools, fees, seeds, system_events    facts beside bets
 stats           deltas, and their sums
+wallets         topped up, spent, passed on
+samples         assets and users to try wallets with
 outbox          messages for the feed
 finality        promoted, retracted
 dead_letters    what could not be read, and reading it again

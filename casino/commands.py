@@ -10,10 +10,10 @@ from typing import Any, Generic, TypeVar
 
 import orjson
 from psycopg.errors import LockNotAvailable
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from casino import outbox
 from db.arrays import documents, numbers, texts
+from db.session import Session
 from ledger import posting
 from ledger.accounts import Account
 from ledger.books import Books
@@ -191,7 +191,7 @@ class Desk:
         self.fresh.append((place or command.place, command.casino_id, command.actor, made))
 
 
-async def run_many(session: AsyncSession, commands: Sequence[Command]) -> list[Answer | KeyReused]:
+async def run_many(session: Session, commands: Sequence[Command]) -> list[Answer | KeyReused]:
     """Decide commands in their order, in the caller's transaction.
 
     Refusals are answers with a `code`, and stay refused. A key used for something else is answered
@@ -207,14 +207,17 @@ async def run_many(session: AsyncSession, commands: Sequence[Command]) -> list[A
 
 
 async def run_free(
-    session: AsyncSession, commands: Sequence[Command]
+    session: Session, commands: Sequence[Command]
 ) -> list[Answer | KeyReused | LockNotAvailable]:
     """The same without those whose accounts somebody else keeps locked: they are not decided."""
     asked = [(command, command.fingerprint()) for command in commands]
     desk = await _opened(session, commands, waiting=False)
     answers: list[Answer | KeyReused | LockNotAvailable] = []
     for command, print in asked:
-        if desk.books.busy.isdisjoint(command.accounts()):
+        books = desk.books
+        if books.busy.isdisjoint(command.accounts()) and books.busy_holds.isdisjoint(
+            command.holds()
+        ):
             answers.append(_answer(desk, command, print))
         else:
             answers.append(LockNotAvailable("an account is busy"))
@@ -222,7 +225,7 @@ async def run_free(
     return answers
 
 
-async def _opened(session: AsyncSession, commands: Sequence[Command], *, waiting: bool) -> Desk:
+async def _opened(session: Session, commands: Sequence[Command], *, waiting: bool) -> Desk:
     """The desk with all that the commands named, locked."""
     places = {key for one in commands for key in (one.place, *one.related())}
     find = (FIND, tuple(texts(column) for column in zip(*sorted(places), strict=True)))

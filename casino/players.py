@@ -1,16 +1,19 @@
-"""Players: made the first time a fact names them, once, whoever comes first."""
+"""Players: made the first time a fact or a service names them, once, whoever comes first."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
+from typing import NamedTuple
+
+from psycopg.rows import tuple_row
 
 from casino import rows
 from casino.sources import Followed
 
 FIND = """
 SELECT external_id, player_id FROM player_identities
-WHERE casino_id = %s AND kind = 'wallet' AND scope = %s AND external_id = ANY(%s)
+WHERE casino_id = %s AND kind = %s AND scope = %s AND external_id = ANY(%s)
 """
 
 # The identity is the row that two workers may both want: it is inserted first, in the order of
@@ -18,14 +21,14 @@ WHERE casino_id = %s AND kind = 'wallet' AND scope = %s AND external_id = ANY(%s
 JOIN = """
 WITH named AS (
     INSERT INTO player_identities (player_id, casino_id, kind, scope, external_id)
-    SELECT nextval(pg_get_serial_sequence('players', 'id')), %(casino)s, 'wallet', %(network)s, n.a
-    FROM unnest(%(addresses)s::text[]) WITH ORDINALITY AS n(a, place) ORDER BY n.place
+    SELECT nextval(pg_get_serial_sequence('players', 'id')), %(casino)s, %(kind)s, %(scope)s, n.a
+    FROM unnest(%(names)s::text[]) WITH ORDINALITY AS n(a, place) ORDER BY n.place
     ON CONFLICT DO NOTHING RETURNING player_id, external_id
 )
 INSERT INTO players (id, casino_id, joined_at)
 SELECT named.player_id, %(casino)s, coalesce(n.at, now())
 FROM named
-JOIN unnest(%(addresses)s::text[], %(times)s::timestamptz[]) AS n(a, at) ON n.a = named.external_id
+JOIN unnest(%(names)s::text[], %(times)s::timestamptz[]) AS n(a, at) ON n.a = named.external_id
 RETURNING id
 """
 
@@ -61,13 +64,8 @@ async def ensure(
     """The ids of all wallets in `seen` (address -> first time seen), making who is missing."""
     if not seen:
         return {}
-    addresses = sorted(seen)
-    known = await _find(connection, source, addresses)
-    missing = [address for address in addresses if address not in known]
-    made: set[int] = set()
-    if missing:
-        made = await _join(connection, source, missing, [seen[one] for one in missing])
-        known = await _find(connection, source, addresses)
+    issuer = Issuer(source.casino_id, "wallet", source.network)
+    known, made = await _all(connection, issuer, seen)
     await _correct(
         connection, {known[one]: at for one, at in seen.items() if known[one] not in made}
     )
@@ -77,27 +75,49 @@ async def ensure(
     return known
 
 
-async def _find(
-    connection: rows.Connection, source: Followed, addresses: list[str]
+async def ensure_named(
+    connection: rows.Connection, casino_id: int, names: Collection[str]
 ) -> dict[str, int]:
-    cursor = await connection.execute(FIND, (source.casino_id, source.network, addresses))
-    return dict(await cursor.fetchall())
+    """The ids of players by the names that their casino's services have for them."""
+    known, _ = await _all(connection, Issuer(casino_id), dict.fromkeys(names))
+    return known
+
+
+class Issuer(NamedTuple):
+    """Who gave players their names: a network its addresses, the operator its own ids."""
+
+    casino_id: int
+    kind: str = "operator"
+    scope: str = "operator"
+
+
+async def _all(
+    connection: rows.Connection, issuer: Issuer, seen: Mapping[str, datetime | None]
+) -> tuple[dict[str, int], set[int]]:
+    """The ids of all who are named, and who of them was missing and is made."""
+    names = sorted(seen)
+    known = await _find(connection, issuer, names)
+    missing = [name for name in names if name not in known]
+    if not missing:
+        return known, set()
+    made = await _join(connection, issuer, missing, [seen[one] for one in missing])
+    return await _find(connection, issuer, names), made
+
+
+async def _find(connection: rows.Connection, issuer: Issuer, names: list[str]) -> dict[str, int]:
+    async with connection.cursor(row_factory=tuple_row) as cursor:
+        await cursor.execute(FIND, (*issuer, names))
+        return dict(await cursor.fetchall())
 
 
 async def _join(
-    connection: rows.Connection,
-    source: Followed,
-    addresses: list[str],
-    times: list[datetime | None],
+    connection: rows.Connection, issuer: Issuer, names: list[str], times: list[datetime | None]
 ) -> set[int]:
-    wanted = {
-        "casino": source.casino_id,
-        "network": source.network,
-        "addresses": addresses,
-        "times": times,
-    }
-    cursor = await connection.execute(JOIN, wanted)
-    return {row[0] for row in await cursor.fetchall()}
+    casino_id, kind, scope = issuer
+    wanted = {"casino": casino_id, "kind": kind, "scope": scope, "names": names, "times": times}
+    async with connection.cursor(row_factory=tuple_row) as cursor:
+        await cursor.execute(JOIN, wanted)
+        return {row[0] for row in await cursor.fetchall()}
 
 
 async def _correct(connection: rows.Connection, times: Mapping[int, datetime | None]) -> None:

@@ -20,10 +20,11 @@ from chains.facts import UNMAPPED, Calls, Mapped, compile_fact, jsonable, neares
 FOLDER = Path(__file__).parent / "programs"
 ROOT = Path(__file__).parent.parent
 REQUIRED = {"chain": str, "network": str, "asset": dict, "events": dict}
-OPTIONAL = {"address": str, "start": int, "casino": str}
+OPTIONAL = {"address": str, "start": int, "casino": str, "custody": bool}
 VERSION = {"file": str}
 LATER = {"from": int, "events": dict}
 ASSET = {"slip44": int, "decimals": int, "symbol": str}
+CUSTODY = {"deposited", "withdrawn"}
 
 
 class Decoder(Protocol):
@@ -59,7 +60,8 @@ class Decoders:
 class Manifest:
     """One indexed program. `events` is what the file says, one table per event.
 
-    A program that was upgraded has several versions, the oldest first.
+    A program that was upgraded has several versions, the oldest first. `custody` says that it
+    holds players' money for the house: what is deposited there is credited in the books.
     """
 
     name: str
@@ -74,6 +76,7 @@ class Manifest:
     symbol: str
     events: Mapping[str, Mapping[str, Any]]
     file: Path
+    custody: bool = False
     _mapped: list[dict[str, Mapped]] = field(default_factory=list, repr=False, compare=False)
 
     @property
@@ -213,12 +216,22 @@ def read(file: Path) -> Manifest:
         symbol=values["asset"]["symbol"],
         events=values["events"],
         file=file,
+        custody=values.get("custody", False),
     )
     calls = _calls(file)
     manifest._mapped[:] = [
         _compile(file, dict(manifest._means(version)), None, calls) for version in manifest.versions
     ]
+    if manifest.custody and CUSTODY - set(_meant(manifest)):
+        raise BadManifest(f"{file}: a custody needs events that mean {', '.join(sorted(CUSTODY))}")
     return replace(manifest, address=_located(manifest))
+
+
+def _meant(manifest: Manifest) -> Iterable[str]:
+    """The facts that events mean; a withdrawal counts if it says what was asked for."""
+    for table in manifest.events.values():
+        if table["fact"] != "withdrawn" or "request" in table:
+            yield table["fact"]
 
 
 def _versions(file: Path, said: Any) -> tuple[Version, ...]:

@@ -18,7 +18,7 @@ from typing import Any
 import httpx
 import psycopg
 
-from cli import grounds, processes, report
+from cli import grounds, keys, processes, report, samples
 from cli.grounds import Grounds
 from cli.household import Household, TooManyRestarts
 from local import players
@@ -51,6 +51,7 @@ class Demo:
     rates: Mapping[str, float] = field(default_factory=lambda: {"evm": 2.0, "solana": 1.0})
     wake: bool = True
     began: float = field(default_factory=time.monotonic)
+    api_key: str = ""
     tallies: dict[str, players.Tally] = field(default_factory=dict)
     ok: bool = True
 
@@ -84,7 +85,11 @@ class Demo:
     @contextlib.asynccontextmanager
     async def _house(self, ground: Grounds) -> AsyncIterator[Household]:
         """All processes, once they answer; watched for the length of the block."""
-        given = ground.environment(self.settings.default_casino)
+        casino = self.settings.default_casino
+        await samples.give(self.settings.model_copy(update={"database_url": ground.database_url}))
+        given = ground.environment(casino)
+        self.api_key, kept = keys.fresh("demo", keys.WALLETS)
+        given["FAIRHOUSE_API_KEYS"] = keys.written([*self.settings.api_keys, kept])
         if not self.wake:
             given["FAIRHOUSE_WS"] = "{}"
         house = Household(self.folder / "logs", {**grounds.inherited(), **given})
@@ -202,6 +207,7 @@ class Demo:
             "ready": True,
             "api_url": self.api_url,
             "feed_url": self.feed_url,
+            "api_key": self.api_key,
             "database_url": ground.database_url,
             "redis_url": ground.redis_url,
             "networks": [
@@ -222,8 +228,9 @@ class Demo:
         took = time.monotonic() - self.began
         print(
             f"\n  The house is open after {took:.1f} s. Players are betting on both chains.\n\n"
-            f"    page  {self.api_url}/\n    docs  {self.api_url}/docs\n    feed  {self.feed_url}\n"
-            f"    logs  {self.folder / 'logs'}\n\n  Ctrl-C stops everything.\n",
+            f"    page    {self.api_url}/\n    wallet  {self.api_url}/wallet#key={self.api_key}\n"
+            f"    docs    {self.api_url}/docs\n    feed    {self.feed_url}\n"
+            f"    logs    {self.folder / 'logs'}\n\n  Ctrl-C stops everything.\n",
             flush=True,
         )
 
@@ -247,8 +254,13 @@ def alone(folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def told_to_others(folder: Path, description: Mapping[str, Any]) -> Iterator[None]:
-    """`demo.json` for other programs, for as long as the house is open; written whole or not."""
+    """`demo.json` for other programs, for as long as the house is open; written whole or not.
+
+    It holds a key, so it is for this user alone.
+    """
     path, draft = folder / "demo.json", folder / "demo.json.new"
+    draft.unlink(missing_ok=True)
+    draft.touch(mode=0o600)
     draft.write_text(json.dumps(description, indent=2) + "\n")
     draft.replace(path)
     try:

@@ -10,7 +10,7 @@ import signal
 from collections.abc import Awaitable, Callable
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 import uvloop
@@ -22,6 +22,7 @@ import settings as environment
 from chains.errors import ChainError
 from cli import processes
 
+ROLES = get_args(environment.Role)
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 verify = typer.Typer(no_args_is_help=True, help="Put the books and the audit log to the proof.")
 app.add_typer(verify, name="verify")
@@ -178,6 +179,39 @@ def _quietly(process: str) -> environment.Settings:
     chosen = read_settings()
     logs.setup(chosen.model_copy(update={"log_level": "WARNING"}), process)
     return chosen
+
+
+@app.command()
+def key(
+    name: Annotated[str, typer.Option(help="the service: small letters, digits, - and _")],
+    role: Annotated[
+        list[str] | None, typer.Option(help=f"may be repeated; {', '.join(ROLES)}")
+    ] = None,
+    casino: Annotated[str | None, typer.Option(help="the only casino in which it acts")] = None,
+) -> None:
+    """Make an API key for a service; without a role it may read and move wallets."""
+    keys = import_module("cli.keys")
+    known = read_settings().api_keys
+    try:
+        secret, made = keys.fresh(name, role or keys.WALLETS, casino)
+    except ValueError as error:
+        raise refuse(environment.mistakes(error)[0]) from None
+    typer.echo(f"The key, shown this once:\n\n{secret}\n\nThe setting that lets it in:\n")
+    typer.echo(f"FAIRHOUSE_API_KEYS='{keys.written([*known, made])}'")
+
+
+@app.command()
+def sample() -> None:
+    """Give the default casino assets and users to try wallets with; may be repeated."""
+    chosen = read_settings()
+    if chosen.environment == "production":
+        raise refuse("samples are for trying things out, not for production")
+    samples = import_module("cli.samples")
+    try:
+        opened = asyncio.run(samples.give(chosen))
+    except samples.Refused as error:
+        raise refuse(str(error)) from None
+    typer.echo(f"{opened} balances opened in {chosen.default_casino}")
 
 
 @app.command()

@@ -69,16 +69,37 @@ class Fee(ChainFact, table=True):
 
 
 class ChainTransfer(ChainFact, table=True):
-    """Money in or out of a contract: `direction` is deposited or withdrawn."""
+    """Money in or out of a contract: `direction` is deposited or withdrawn.
+
+    `transfer_id` is the transfer in the books that a deposit was credited by.
+    """
 
     __tablename__ = "chain_transfers"
-    __table_args__ = (UniqueConstraint("network", "tx", "index"), unfinal("chain_transfers"))
+    __table_args__ = (
+        UniqueConstraint("network", "tx", "index"),
+        unfinal("chain_transfers"),
+        Index(
+            "chain_transfers_due",
+            "source_id",
+            "id",
+            postgresql_where=sql(
+                "direction = 'deposited' AND finality = 'finalized' AND transfer_id IS NULL"
+            ),
+        ),
+        Index(
+            "chain_transfers_request",
+            "request",
+            "source_id",
+            postgresql_where=sql("direction = 'withdrawn'"),
+        ),
+    )
 
     direction: str = text()
     player: str = text()
     asset: str = text()
     amount: Decimal = units()
     request: str | None = text(default=None)
+    transfer_id: int | None = big(default=None)
 
 
 class SeedCommitment(ChainFact, table=True):

@@ -7,11 +7,15 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import psycopg
+from psycopg_pool import AsyncConnectionPool
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
-Session = AsyncSession
+Connection = psycopg.AsyncConnection[Any]
+Session = AsyncSession | Connection
+DIRECT = 4  # of the driver's own connections
 
 _engines: dict[str, AsyncEngine] = {}
+_pools: dict[str, AsyncConnectionPool[Connection]] = {}
 _url: list[str] = []
 
 
@@ -46,18 +50,43 @@ def engine(url: str, *, pool_size: int = 10, lock_timeout_ms: int = 0) -> AsyncE
     )
 
 
+def pool(url: str, *, lock_timeout_ms: int = 0) -> AsyncConnectionPool[Connection]:
+    """The driver's own connections, not checked before use: who uses them must try again.
+
+    Their statements are all found by keys, so they are planned once and not for each batch.
+    """
+    told = f"-c plan_cache_mode=force_generic_plan -c lock_timeout={lock_timeout_ms}"
+    return AsyncConnectionPool(
+        plain(url),
+        min_size=1,
+        max_size=DIRECT,
+        timeout=3,
+        open=False,
+        kwargs={
+            "connect_timeout": 5,
+            "keepalives_idle": 5,
+            "keepalives_interval": 2,
+            "options": told,
+        },
+    )
+
+
 def configure(url: str, *, pool_size: int = 10, lock_timeout_ms: int = 0) -> None:
-    """Say once per process which database `transaction()` means."""
+    """Say once per process which database `transaction()` and `direct()` mean."""
     _url[:] = [url]
     if url not in _engines:
         _engines[url] = engine(url, pool_size=pool_size, lock_timeout_ms=lock_timeout_ms)
+        _pools[url] = pool(url, lock_timeout_ms=lock_timeout_ms)
 
 
 async def close() -> None:
     """Give all connections back; at the end of a process or a test."""
     for made in _engines.values():
         await made.dispose()
+    for opened in _pools.values():
+        await opened.close()
     _engines.clear()
+    _pools.clear()
     _url.clear()
 
 
@@ -71,8 +100,21 @@ async def transaction() -> AsyncIterator[AsyncSession]:
         yield session
 
 
-async def driver(session: AsyncSession) -> psycopg.AsyncConnection[Any]:
+@contextlib.asynccontextmanager
+async def direct() -> AsyncIterator[Connection]:
+    """The driver's own connection in one transaction, for what is asked thousands of times."""
+    if not _url:
+        raise RuntimeError("db.session.configure(url) comes before direct()")
+    opened = _pools[_url[0]]
+    await opened.open()
+    async with opened.connection() as connection:
+        yield connection
+
+
+async def driver(session: Session) -> Connection:
     """The psycopg connection under a session, for COPY; it stays in the session's transaction."""
+    if isinstance(session, psycopg.AsyncConnection):
+        return session
     connection = await session.connection()
     raw = await connection.get_raw_connection()
     found = raw.driver_connection

@@ -9,6 +9,7 @@ from db import (
     bets,
     casinos,
     chain_facts,
+    custodies,
     entries,
     heartbeats,
     holds,
@@ -23,6 +24,7 @@ from db import (
     sources,
     stats,
     transfers,
+    withdrawals,
 )
 
 metadata = SQLModel.metadata
@@ -34,6 +36,7 @@ __all__ = [
     "bets",
     "casinos",
     "chain_facts",
+    "custodies",
     "entries",
     "heartbeats",
     "holds",
@@ -49,4 +52,5 @@ __all__ = [
     "sources",
     "stats",
     "transfers",
+    "withdrawals",
 ]

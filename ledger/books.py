@@ -107,7 +107,7 @@ class Books:
 
     `taken` are references that stand (casino, reference, type), `reversed` transfers that were
     taken back: those among them that the caller's transfers name. `number` gives the next number.
-    `busy` are accounts that somebody else keeps.
+    `busy` are accounts that somebody else keeps, `busy_holds` the holds on them.
     """
 
     now: datetime
@@ -117,6 +117,7 @@ class Books:
     reversed: set[int]
     number: Callable[[], int]
     busy: set[Account] = field(default_factory=set)
+    busy_holds: set[int] = field(default_factory=set)
     transfers: list[Written] = field(default_factory=list)
     entries: list[Entry] = field(default_factory=list)
     made: list[Held] = field(default_factory=list)

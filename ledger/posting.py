@@ -7,19 +7,14 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
-from weakref import WeakKeyDictionary
-
-import psycopg
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.arrays import documents, numbers, texts, times
-from db.session import driver
+from db.session import Connection, Session, driver
 from ledger.accounts import Account, kind
 from ledger.books import Books, Held, Line, Written
 from ledger.errors import NotReversible, Refusal
 from ledger.transfers import Posted, Posting, Reference, Transfer
 
-Connection = psycopg.AsyncConnection[Any]
 Statement = tuple[bytes, Sequence[Any] | None]
 
 BLOCK = 10_000  # numbers that one call of the sequence stands for
@@ -81,7 +76,7 @@ WHERE t.id = ANY(%s) ORDER BY t.id, e.account_id, e.version
 """
 
 
-async def post_many(session: AsyncSession, transfers: Sequence[Transfer]) -> list[Posted | Refusal]:
+async def post_many(session: Session, transfers: Sequence[Transfer]) -> list[Posted | Refusal]:
     """Every transfer by itself, in order: what was posted, or why not.
 
     A refused one changes nothing for the others, which see the balances as they then stand.
@@ -106,7 +101,7 @@ async def post_many(session: AsyncSession, transfers: Sequence[Transfer]) -> lis
 
 
 async def opened(
-    session: AsyncSession,
+    session: Session,
     accounts: Iterable[Account],
     *,
     references: Sequence[Reference] = (),
@@ -124,7 +119,7 @@ async def opened(
     Raises `psycopg.errors.LockNotAvailable` when waiting lasts longer than `lock_timeout`.
     """
     connection = await driver(session)
-    known = _known.setdefault(session.get_bind(), Known())
+    known = _known.setdefault(_place(connection), Known())
     wanted, held = set(accounts), sorted(set(holds))
     if held:
         rows = await (await connection.execute(HELD_ACCOUNTS, (held,))).fetchall()
@@ -147,6 +142,7 @@ async def opened(
         reversed={row[0] for row in told[3]},
         number=known.next,
         busy={account for account, id in ids.items() if id not in rows_by_id},
+        busy_holds={row[0] for row in told[1] if row[1] not in by_id},
     )
     return books, told[4:]
 
@@ -177,7 +173,7 @@ async def _ask(
     ]
 
 
-async def written(session: AsyncSession, books: Books, *, also: Sequence[Statement] = ()) -> None:
+async def written(session: Session, books: Books, *, also: Sequence[Statement] = ()) -> None:
     """Write what was decided; the database holds its own laws over it.
 
     What else the transaction writes may go `also` in the same breath.
@@ -248,7 +244,7 @@ def _moved(moved: Sequence[Held]) -> tuple[str, ...]:
 
 
 async def reversals(
-    session: AsyncSession, ids: Sequence[int], *, type: str, description: str | None = None
+    session: Session, ids: Sequence[int], *, type: str, description: str | None = None
 ) -> dict[int, Transfer | NotReversible]:
     """The transfers that would take back others, entry by entry; they still have to be posted."""
     connection = await driver(session)
@@ -289,7 +285,13 @@ class Known:
         return number
 
 
-_known: WeakKeyDictionary[Any, Known] = WeakKeyDictionary()
+_known: dict[tuple[str, int, str], Known] = {}
+
+
+def _place(connection: Connection) -> tuple[str, int, str]:
+    """Which database of which server this is."""
+    told = connection.info
+    return told.host, told.port, told.dbname
 
 
 async def _ids(

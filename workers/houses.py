@@ -21,6 +21,7 @@ from chains.evm.send import SendRefused as EvmRefused
 from chains.solana import rpc as solana_rpc
 from chains.solana import send as solana
 from chains.solana.send import SendRefused as SolanaRefused
+from workers.tills import EvmTill, SolanaTill, Till
 
 REFUSED = (EvmRefused, SolanaRefused)
 # The fields of the Solana account that stand before its batches, as contracts/idl declares them.
@@ -167,6 +168,10 @@ class EvmHouse:
     async def close(self) -> None:
         await self._sender.__aexit__()
 
+    def till(self) -> Till:
+        """Where its withdrawals are paid."""
+        return EvmTill(self._sender, self._contract, self._depth)
+
 
 class SolanaHouse:
     """The program of contracts/solana."""
@@ -235,6 +240,15 @@ class SolanaHouse:
 
     async def close(self) -> None:
         await self._sender.__aexit__()
+
+    def till(self) -> Till:
+        """Where its withdrawals are paid."""
+        return SolanaTill(self._sender, self._casino, self._locked)
+
+    async def _locked(self) -> int:
+        """What open bets may claim from the vault."""
+        fields, _ = await self._read(finalized=False)
+        return int(fields[3])
 
     def _accounts(self, bet: OpenBet) -> dict[str, Pubkey]:
         player = Pubkey.from_string(bet.player)

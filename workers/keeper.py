@@ -1,4 +1,4 @@
-"""The keeper: commits seeds ahead, settles bets with them; the only process with hot keys.
+"""The keeper: commits seeds, settles bets, pays withdrawals; the only process with hot keys.
 
 Whatever it does next follows from its database and the chain, so it may be killed between any
 two steps. A seed is shown only for a bet that is final and under a commitment that is final.
@@ -12,6 +12,7 @@ import traceback
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,9 @@ from chains.networks import Network
 from chains.redaction import plainly
 from chains.solana import rpc as solana_rpc
 from chains.solana import send as solana
+from db import session
 from settings import Settings
-from workers import houses
+from workers import deposits, houses, withdrawals
 from workers.houses import REFUSED, Batch, EvmHouse, Foreign, House, OpenBet, SolanaHouse
 from workers.leader import Connection, connect, leads
 from workers.sealed import Proofs, Sealer, WrongKey, draw, tried
@@ -112,6 +114,7 @@ async def run(settings: Settings) -> None:
     ]
     await check(settings, wanted)
     wallets: Wallets = {}
+    session.configure(settings.database_url, pool_size=3)
     try:
         while True:
             try:
@@ -122,6 +125,7 @@ async def run(settings: Settings) -> None:
     finally:
         for wallet in wallets.values():
             await wallet.rpc.close()
+        await session.close()
 
 
 async def check(settings: Settings, wanted: Sequence[Any]) -> None:
@@ -159,6 +163,10 @@ async def lead(settings: Settings, wanted: Sequence[Any], wallets: Wallets) -> N
         async with asyncio.TaskGroup() as tasks:
             for source in wanted:
                 tasks.create_task(keep(settings, source, wallets))
+                for means in deposits.held(settings, [source]):
+                    introduced = partial(till, settings, source, wallets)
+                    tasks.create_task(withdrawals.pay(means, introduced))
+            tasks.create_task(deposits.follow(settings, settings.sources))
             while True:
                 await connection.execute("SELECT 1")  # the lock lives as long as this answers
                 await asyncio.sleep(STANDBY_S)
@@ -219,6 +227,13 @@ async def begin(
     return Keeper(house, connection, sealer, settings.seed_batch)
 
 
+async def till(settings: Settings, source: Any, wallets: Wallets) -> EvmHouse | SolanaHouse | None:
+    """The house that withdrawals are paid from, or None without a key. Raises `ChainError`."""
+    async with await connect(settings) as connection:
+        expected = await pinned(connection, planned(settings, source).network)
+    return await introduce(settings, source, expected, wallets)
+
+
 def planned(settings: Settings, source: Any) -> Planned:
     """What settings and manifest say of a casino. Raises `ChainError` on the first mistake."""
     folders = [settings.programs_dir] if settings.programs_dir else []
@@ -271,7 +286,7 @@ async def identify(rpc: evm_rpc.Rpc | solana_rpc.Rpc, network: Network) -> None:
 
 async def introduce(
     settings: Settings, source: Any, expected: str | None = None, wallets: Wallets | None = None
-) -> House | None:
+) -> EvmHouse | SolanaHouse | None:
     """The house of a source, or None without a key for it. Raises `ChainError`.
 
     `expected` is the only chain it may be on. One key numbers its txs in one place: casinos of a

@@ -31,3 +31,10 @@ FROM (
     SELECT process, extract(epoch FROM now() - at)::float AS seen_s_ago FROM heartbeats
 ) AS instances GROUP BY process
 """
+# Waiting for a person is no trouble; waiting for anything else is, in time.
+WITHDRAWALS = """
+SELECT n.name AS network, w.state, w.trouble, count(*) AS withdrawals,
+    extract(epoch FROM now() - min(coalesce(w.decided_at, w.requested_at)))::float AS oldest_s
+FROM withdrawals w JOIN networks n USING (network)
+WHERE w.state NOT IN ('rejected', 'settled', 'failed') GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+"""

@@ -1,4 +1,4 @@
-"""What a browser opens: the live page, the documentation, and where the feed is."""
+"""What a browser opens: the live page, wallets, the documentation, and where the feed is."""
 
 from __future__ import annotations
 
@@ -18,6 +18,10 @@ ASK_AGAIN = {"cache-control": "no-cache"}
 
 async def page(request: Request) -> Response:
     return FileResponse(STATIC / "index.html", headers=ASK_AGAIN)
+
+
+async def wallet(request: Request) -> Response:
+    return FileResponse(STATIC / "wallet.html", headers=ASK_AGAIN)
 
 
 async def documentation(request: Request) -> Response:
@@ -47,6 +51,7 @@ def beside(request: Request, port: int) -> str:
 
 ROUTES = [
     Route("/", page),
+    Route("/wallet", wallet),
     Route("/docs", documentation),
     Route("/openapi.json", description),
     Route("/api/line", line),

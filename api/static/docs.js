@@ -34,17 +34,21 @@ const tried = (path, section) => {
   section.append(button, answer);
 };
 
-const draw = (path, operation, all) => {
+const draw = (path, verb, operation, all) => {
   const section = element("section", undefined, "operation");
-  section.append(element("h3", `GET ${path}`), element("p", `${operation.summary} ${operation.description || ""}`));
+  const title = `${verb.toUpperCase()} ${path}`;
+  section.append(element("h3", title), element("p", `${operation.summary} ${operation.description || ""}`));
   const list = element("dl");
   for (const parameter of operation.parameters || [])
     list.append(element("dt", parameter.name), element("dd", words(parameter)));
+  for (const [name, schema] of fields(operation.requestBody?.content?.["application/json"]?.schema, all))
+    list.append(element("dt", name), element("dd", [words({ schema }), schema.description].filter(Boolean).join("; ")));
+  if (operation.security) list.append(element("dt", "needs"), element("dd", "an API key"));
   const shape = operation.responses?.["200"]?.content?.["application/json"]?.schema;
   const answers = fields(shape, all).map(([name]) => name).join(", ");
   if (answers) list.append(element("dt", "answers"), element("dd", answers));
   section.append(list);
-  if (!path.includes("{")) tried(path, section);
+  if (verb === "get" && !path.includes("{")) tried(path, section);
   return section;
 };
 
@@ -52,8 +56,10 @@ const begin = async () => {
   const spec = await (await fetch("/openapi.json")).json();
   const groups = new Map();
   for (const [path, verbs] of Object.entries(spec.paths)) {
-    const tag = verbs.get?.tags?.[0] || "other";
-    groups.set(tag, [...(groups.get(tag) || []), draw(path, verbs.get, spec.components.schemas)]);
+    for (const [verb, operation] of Object.entries(verbs)) {
+      const tag = operation.tags?.[0] || "other";
+      groups.set(tag, [...(groups.get(tag) || []), draw(path, verb, operation, spec.components.schemas)]);
+    }
   }
   for (const [tag, sections] of groups) byId("paths").append(element("h2", tag), ...sections);
   byId("feed").textContent = (await (await fetch("/api/line")).json()).feed_url;

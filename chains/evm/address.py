@@ -9,6 +9,9 @@ from Crypto.Hash import keccak
 from chains.errors import BadAddress
 
 LENGTH = 20
+LARGEST = 2**256 - 1
+"""The largest amount that a transfer can name."""
+PRECOMPILED = 0xFFFF
 SHAPE = re.compile(r"0x[0-9a-fA-F]{40}")
 
 
@@ -52,3 +55,13 @@ def checksummed(text: str) -> str:
 
 def keccak256(data: bytes) -> bytes:
     return bytes(keccak.new(digest_bits=256, data=data).digest())
+
+
+def lost(address: bytes) -> bool:
+    """Whether nobody could ever move what is sent there: zero, and precompiled contracts."""
+    return int.from_bytes(address, "big") <= PRECOMPILED
+
+
+def of_program(program: str) -> set[str]:
+    """The addresses that a contract itself holds."""
+    return {program}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Annotated, Any
@@ -51,6 +52,21 @@ def bloom_bits(address: str) -> tuple[int, ...]:
     """The three bits of 2048 that a log of this contract sets."""
     hashed = keccak.new(digest_bits=256, data=bytes.fromhex(address[2:])).digest()
     return tuple(int.from_bytes(hashed[at : at + 2], "big") & 2047 for at in (0, 2, 4))
+
+
+class Receipt(msgspec.Struct, rename="camel"):
+    block_number: Quantity
+    status: Quantity = "0x1"
+    contract_address: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What one node says: the final height, a sender's count of txs there, and some receipts."""
+
+    height: int
+    landed: int
+    receipts: list[Receipt | None]
 
 
 class Rpc:
@@ -166,6 +182,26 @@ class Rpc:
             if log.block_number and not lower <= int(log.block_number, 16) <= upper:
                 raise RpcError(f"a log of block {log.block_number} came for {lower}..{upper}")
         return found
+
+    async def seen(self, txs: Sequence[str], sender: str, depth: int) -> Seen:
+        """What became of txs, and how many of their sender's have landed in the end.
+
+        One node answers all of it, the count first: a number that it counts is used up.
+        """
+        height = await self.finalized(depth)
+        calls: list[Call] = [
+            ("eth_getBlockByNumber", [hex(height), False]),
+            ("eth_getTransactionCount", [sender, hex(height)]),
+            *(("eth_getTransactionReceipt", [tx]) for tx in txs),
+        ]
+
+        def there(results: Sequence[msgspec.Raw]) -> None:
+            believed(results[0], height)
+
+        _, count, *receipts = await self.node.ask_together(calls, check=there)
+        kind = Receipt | None
+        found: list[Receipt | None] = [typed(one, kind) for one in receipts]  # type: ignore[arg-type]
+        return Seen(height, int(typed(count, Quantity), 16), found)
 
     async def deployed(self, address: str) -> bool:
         """Whether a contract lives at an address."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,12 +14,16 @@ from eth_abi.abi import decode
 from eth_abi.exceptions import DecodingError
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
+from eth_account.typed_transactions.typed_transaction import TypedTransaction
 from eth_typing import ChecksumAddress
+from eth_utils.abi import collapse_if_tuple
+from hexbytes import HexBytes
 from web3 import AsyncWeb3
 from web3.types import TxParams
 
 from chains.errors import ChainError, RpcError
-from chains.evm.rpc import Hash, Header, Quantity, Rpc
+from chains.evm.address import keccak256
+from chains.evm.rpc import Hash, Header, Quantity, Receipt, Rpc
 from chains.http import Call, Refused, typed
 
 POLL_S = 0.1
@@ -38,7 +43,11 @@ REVERTED = 3  # the code of a call that the contract refused
 
 
 class SendRefused(ChainError):
-    """The chain refused a transaction, or it failed there."""
+    """The chain refused a transaction, or it failed there; `data` is what the contract said."""
+
+    def __init__(self, message: str, data: str = "") -> None:
+        super().__init__(message)
+        self.data = data
 
 
 class SendLost(ChainError):
@@ -56,6 +65,7 @@ class Program:
             for part in interface
             if part["type"] == "function"
         }
+        self._errors = {selector(part): part["name"] for part in interface if is_error(part)}
 
     def call(self, verb: str, args: Sequence[object], *, value: int = 0) -> TxParams:
         """What to send: address, data and value."""
@@ -72,11 +82,19 @@ class Program:
             raise RpcError(f"{verb}: an answer of another shape") from error
         return values[0] if len(values) == 1 else list(values)
 
+    def error(self, data: str) -> str | None:
+        """The name of the error that a call was reverted with."""
+        return self._errors.get(data[2:10].lower())
 
-class Receipt(msgspec.Struct, rename="camel"):
-    block_number: Quantity
-    status: Quantity = "0x1"
-    contract_address: str | None = None
+
+def is_error(part: Mapping[str, Any]) -> bool:
+    return bool(part["type"] == "error")
+
+
+def selector(part: Mapping[str, Any]) -> str:
+    """The four bytes in hex by which an ABI's function or error is known."""
+    kinds = ",".join(collapse_if_tuple(one) for one in part["inputs"])
+    return keccak256(f"{part['name']}({kinds})".encode())[:4].hex()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,20 +135,44 @@ class Fees:
 
 
 @dataclass(frozen=True, slots=True)
+class Signed:
+    """A tx as it may land: its hash, its bytes, its number among those of its sender."""
+
+    tx: str
+    raw: bytes
+    tx_nonce: int
+
+    def call(self) -> tuple[dict[str, Any], Fees]:
+        """What was signed, and for which fees."""
+        said = TypedTransaction.from_bytes(HexBytes(self.raw)).as_dict()
+        call = {"to": AsyncWeb3.to_checksum_address(said["to"]), "data": said["data"]}
+        call |= {"value": said["value"], "gas": said["gas"]}
+        return call, Fees(said["maxFeePerGas"], said["maxPriorityFeePerGas"])
+
+
+Note = Callable[[Signed], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
 class Waiting:
-    """A tx that was sent and has not landed; `hashes` are its names under each fee so far."""
+    """A tx that was sent and has not landed; `hashes` are its names under each fee so far.
+
+    `note` is told of each of them before anybody else.
+    """
 
     call: Mapping[str, Any]
     fees: Fees
     sent_at: float
     height: int
     hashes: tuple[str, ...] = field(repr=False)
+    note: Note | None = field(default=None, repr=False)
 
 
 def judged(error: Refused) -> ChainError | None:
     """A refusal that no other node would take back."""
     reverted = error.code == REVERTED or "revert" in error.said.lower()
-    return SendRefused(str(error)) if reverted or not error.retryable else None
+    data = error.data if isinstance(error.data, str) else ""
+    return SendRefused(str(error), data) if reverted or not error.retryable else None
 
 
 class Sender:
@@ -167,17 +209,46 @@ class Sender:
     async def __aexit__(self, *_: object) -> None:
         await self.rpc.close()
 
-    async def send(self, call: TxParams) -> str:
+    async def send(self, call: TxParams, note: Note | None = None) -> str:
         """Sign and send; the hash. Raises `SendRefused` when the node or the contract says no.
 
-        A call that names its gas is not tried out first.
+        A call that names its gas is not tried out first. `note` is told what was signed before it
+        is sent, now and whenever more is offered for it; it may refuse with a `SendRefused`.
         """
         async with self._turn:
             try:
-                return await self._send(call)
+                return await self._send(call, note)
             except BaseException:
                 self._tx_nonce = None  # whether the number was used, the node knows
                 raise
+
+    async def resume(self, signed: Sequence[Signed], note: Note) -> None:
+        """Take up a tx of a life before this one, whatever was offered for it, the newest last.
+
+        It keeps its number, unless another tx of ours has it. Raises `RpcError`.
+        """
+        newest = signed[-1]
+        async with self._turn:
+            market = await self._look(afresh=True)
+            held = self._waiting.get(newest.tx_nonce)
+            if newest.tx_nonce < market.landed or (held is not None and held.hashes):
+                return
+            call, fees = newest.call()
+            hashes = tuple(one.tx for one in signed)
+            waiting = Waiting(call, fees, _now(), market.height, hashes, note)
+            self._waiting[newest.tx_nonce] = waiting
+            with contextlib.suppress(SendRefused):  # cheap or known: more is offered in time
+                await self._broadcast(newest.tx, "0x" + newest.raw.hex())
+
+    async def tried(self, call: TxParams) -> int:
+        """The gas that a call may use, if the contract took it now. Raises `SendRefused`."""
+        return await self._gas(call)
+
+    async def dearest(self, gas: int) -> int:
+        """What so much gas costs at most, if it were sent now."""
+        async with self._turn:
+            market = await self._look()
+            return gas * Fees.of(market, self._most_fee).most
 
     async def renew(self) -> int:
         """Send again what waits for long, and offer more for it; how many txs a node took.
@@ -245,7 +316,7 @@ class Sender:
                 raise SendLost(f"{tx} did not land within {timeout_s:.0f} s")
             await asyncio.sleep(POLL_S)
 
-    async def _send(self, call: TxParams) -> str:
+    async def _send(self, call: TxParams, note: Note | None) -> str:
         market = await self._look(afresh=len(self._waiting) >= MOST_WAITING)
         if len(self._waiting) >= MOST_WAITING:
             raise SendRefused(f"{len(self._waiting)} txs of {self.address} wait already")
@@ -254,8 +325,19 @@ class Sender:
         filled = {**call, "gas": call.get("gas") or await self._gas(call)}
         nonce, fees = self._tx_nonce, Fees.of(market, self._most_fee)
         tx, raw = self._signed(filled, nonce, fees)
-        await self._broadcast(tx, raw)
-        self._waiting[nonce] = Waiting(filled, fees, _now(), market.height, (tx,))
+        waiting = Waiting(filled, fees, _now(), market.height, (tx,), note)
+        if note is not None:
+            # From here on it may land, whatever a node says or does not say: it keeps its number,
+            # and is sent again soon if nobody said that it was taken.
+            await note(Signed(tx, bytes.fromhex(raw[2:]), nonce))
+            self._waiting[nonce] = replace(waiting, sent_at=_now() - self._renew_s)
+        try:
+            await self._broadcast(tx, raw)
+        except SendRefused:
+            if note is not None:
+                del self._waiting[nonce]
+            raise
+        self._waiting[nonce] = waiting
         self._tx_nonce = nonce + 1
         return tx
 
@@ -265,6 +347,8 @@ class Sender:
         tried = replace(one, sent_at=_now(), height=market.height)
         self._waiting[nonce] = tried
         try:
+            if one.note is not None:
+                await one.note(Signed(tx, bytes.fromhex(raw[2:]), nonce))
             await self._broadcast(tx, raw)
         except SendRefused:  # it landed meanwhile, or what the node has is worth more
             if not one.hashes:  # and what that is, only offers can tell

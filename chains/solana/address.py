@@ -9,6 +9,8 @@ from solders.pubkey import Pubkey
 from chains.errors import BadAddress
 
 LENGTH = 32
+LARGEST = 2**64 - 1
+"""The largest amount that a transfer can name."""
 ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 DIGITS = {letter: value for value, letter in enumerate(ALPHABET)}
 CHUNK = 10
@@ -52,6 +54,17 @@ def derived(program: str, *seeds: bytes) -> str:
 def event_authority(program: str) -> str:
     """The account that signs Anchor's `emit_cpi!` events of a program."""
     return derived(program, b"__event_authority")
+
+
+def lost(address: bytes) -> bool:
+    """Whether nobody could ever move what is sent there: the system program."""
+    return not any(address)
+
+
+def of_program(program: str) -> set[str]:
+    """The addresses that a program of ours itself holds."""
+    house, vault = derived(program, b"house"), derived(program, b"vault")
+    return {program, house, vault, event_authority(program)}
 
 
 def from_base58(text: str) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import struct
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import msgspec
@@ -38,6 +39,15 @@ class Status(msgspec.Struct, rename="camel"):
 
 class Statuses(msgspec.Struct):
     value: list[Status | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What one node says of txs, and of an account on the final chain, all at a final height."""
+
+    height: int
+    statuses: list[Status | None]
+    there: bool
 
 
 class SlotBlock(msgspec.Struct, rename="camel"):
@@ -159,6 +169,27 @@ class Rpc:
     async def statuses(self, signatures: Sequence[str]) -> list[Status | None]:
         """What became of up to 256 transactions, also old ones."""
         return (await self.node.ask("getSignatureStatuses", searched(signatures), Statuses)).value
+
+    async def seen(self, signatures: Sequence[str], account: str) -> Seen:
+        """What became of txs, and whether an account is there in the end.
+
+        One node answers all of it, its height first: what could land up to there has landed.
+        """
+        final = {"commitment": FINAL}
+        calls: list[Call] = [
+            ("getBlockHeight", [final]),
+            ("getSignatureStatuses", searched(signatures)),
+            ("getAccountInfo", [account, final | {"encoding": "base64"}]),
+        ]
+        height, statuses, info = await self.node.ask_together(calls)
+        found = typed(statuses, Statuses).value
+        if len(found) != len(signatures):
+            raise RpcError("getSignatureStatuses: not as many as were asked for")
+        return Seen(typed(height, int), found, typed(info, AccountInfo).value is not None)
+
+    async def rent(self, size: int) -> int:
+        """What an account of a size must hold at least."""
+        return await self.node.ask("getMinimumBalanceForRentExemption", [size], int)
 
     async def statuses_everywhere(self, signatures: Sequence[str]) -> list[Status | None]:
         """What any provider knows became of them. Raises `RpcError` unless every one answers."""

@@ -7,6 +7,7 @@ import base64
 import re
 import struct
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import msgspec
@@ -40,11 +41,12 @@ CONFIRMED = {"commitment": "confirmed"}
 
 
 class SendRefused(ChainError):
-    """The chain refused a transaction; `logs` say why."""
+    """The chain refused a transaction; `logs` say why, `code` is the number that a program gave."""
 
-    def __init__(self, message: str, logs: Sequence[str] = ()) -> None:
+    def __init__(self, message: str, logs: Sequence[str] = (), code: int | None = None) -> None:
         super().__init__(message)
         self.logs = tuple(logs)
+        self.code = code
 
 
 class SendLost(ChainError):
@@ -57,6 +59,7 @@ class Program:
     def __init__(self, interface: Mapping[str, Any], address: str) -> None:
         self.address = Pubkey.from_string(address)
         self._verbs = {verb["name"]: verb for verb in interface["instructions"]}
+        self._errors = {one["code"]: one["name"] for one in interface.get("errors", [])}
 
     def call(
         self, verb: str, args: Mapping[str, Any], accounts: Mapping[str, Pubkey]
@@ -74,6 +77,10 @@ class Program:
             )
         data = bytes(shape["discriminator"]) + b"".join(written.values())
         return Instruction(self.address, data, metas)
+
+    def error(self, code: int | None) -> str | None:
+        """The name of the error that an instruction ended with."""
+        return None if code is None else self._errors.get(code)
 
     def derive(self, *seeds: bytes) -> Pubkey:
         return Pubkey.find_program_address(list(seeds), self.address)[0]
@@ -128,20 +135,49 @@ def _encode(kind: Any, value: Any) -> bytes:
     raise TypeError(f"cannot write a {kind}")
 
 
-class Latest(msgspec.Struct):
+class Latest(msgspec.Struct, rename="camel"):
     blockhash: str
+    last_valid_block_height: int = 0
 
 
 class LatestBlockhash(msgspec.Struct):
     value: Latest
 
 
+class Simulated(msgspec.Struct):
+    err: Any = None
+    logs: list[str] | None = None
+
+
+class Simulation(msgspec.Struct):
+    value: Simulated
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """A tx as it may land, up to the block height `last_valid`."""
+
+    tx: str
+    raw: bytes
+    last_valid: int
+
+
+def custom(err: Any) -> int | None:
+    """The number that a program ended with, in an error as Solana says it."""
+    match err:
+        case {"InstructionError": [_, {"Custom": int(code)}]}:
+            return code
+    return None
+
+
 def judged(error: Refused) -> ChainError | None:
     """A refusal that no other node would take back, with what the programs logged."""
     if error.retryable and error.code != SIMULATED:
         return None
-    logs = error.data.get("logs") if isinstance(error.data, dict) else None
-    return SendRefused(error.said, [str(line) for line in logs] if isinstance(logs, list) else ())
+    data = error.data if isinstance(error.data, dict) else {}
+    logs = data.get("logs")
+    lines = [str(line) for line in logs] if isinstance(logs, list) else []
+    return SendRefused(error.said, lines, custom(data.get("err")))
 
 
 class Sender:
@@ -169,17 +205,39 @@ class Sender:
 
     async def send(self, instructions: Sequence[Instruction], *signers: Keypair) -> str:
         """Sign and send; the signature. Raises `SendRefused` when the preflight fails."""
-        blockhash = await self._latest()
-        message = MessageV0.try_compile(self.key.pubkey(), list(instructions), [], blockhash)
-        signed = VersionedTransaction(message, [self.key, *signers])
-        raw = base64.b64encode(bytes(signed)).decode()
+        signed = self._signed(instructions, await self._latest(), signers)
+        await self.broadcast(bytes(signed))
+        return str(signed.signatures[0])
+
+    async def sign(self, instructions: Sequence[Instruction]) -> Signed:
+        """A tx of its own, which nobody else has yet."""
+        latest = await self._ask_latest()
+        made = self._signed(instructions, _hash(latest), ())
+        if not latest.last_valid_block_height:
+            raise RpcError("getLatestBlockhash: it does not say how long it serves")
+        return Signed(str(made.signatures[0]), bytes(made), latest.last_valid_block_height)
+
+    async def broadcast(self, raw: bytes) -> None:
+        """Give a signed tx to a node, as often as you like. Raises `SendRefused`."""
+        said = base64.b64encode(raw).decode()
         options = {"encoding": "base64", "preflightCommitment": "confirmed"}
         try:
-            await self.rpc.node.ask("sendTransaction", [raw, options], Taken, judge=judged)
+            await self.rpc.node.ask("sendTransaction", [said, options], Taken, judge=judged)
         except SendRefused as error:
             if KNOWN.search(str(error)) is None:  # a node took it before and did not say so
                 raise
-        return str(signed.signatures[0])
+
+    async def tried(self, instructions: Sequence[Instruction]) -> None:
+        """Raises `SendRefused` if the programs would refuse now. What is shown could never land."""
+        never = self._signed(instructions, Hash.default(), ())
+        raw = base64.b64encode(bytes(never)).decode()
+        options = {"encoding": "base64", "commitment": "confirmed", "replaceRecentBlockhash": True}
+        asked = await self.rpc.node.ask(
+            "simulateTransaction", [raw, options], Simulation, judge=judged
+        )
+        if asked.value.err is not None:
+            err = asked.value.err
+            raise SendRefused(f"it would fail: {err}", asked.value.logs or (), custom(err))
 
     async def confirm(self, tx: str, *, timeout_s: float = 60.0) -> int:
         """The slot of a tx once it is confirmed. Raises `SendRefused` or `SendLost`."""
@@ -213,14 +271,27 @@ class Sender:
             return None
         return told.value[0] if told.value else None
 
+    def _signed(
+        self, instructions: Sequence[Instruction], blockhash: Hash, signers: Sequence[Keypair]
+    ) -> VersionedTransaction:
+        message = MessageV0.try_compile(self.key.pubkey(), list(instructions), [], blockhash)
+        return VersionedTransaction(message, [self.key, *signers])
+
     async def _latest(self) -> Hash:
         at, blockhash = self._blockhash
         now = asyncio.get_running_loop().time()
         if blockhash is None or now - at >= self._reuse_s:
-            asked = await self.rpc.node.ask("getLatestBlockhash", [CONFIRMED], LatestBlockhash)
-            try:
-                blockhash = Hash.from_string(asked.value.blockhash)
-            except ParseHashError as error:
-                raise RpcError("getLatestBlockhash: no blockhash came") from error
+            blockhash = _hash(await self._ask_latest())
             self._blockhash = (now, blockhash)
         return blockhash
+
+    async def _ask_latest(self) -> Latest:
+        asked = await self.rpc.node.ask("getLatestBlockhash", [CONFIRMED], LatestBlockhash)
+        return asked.value
+
+
+def _hash(latest: Latest) -> Hash:
+    try:
+        return Hash.from_string(latest.blockhash)
+    except ParseHashError as error:
+        raise RpcError("getLatestBlockhash: no blockhash came") from error

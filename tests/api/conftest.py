@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import json
 import os
 import sys
 import tempfile
@@ -33,7 +35,44 @@ INSERT INTO casinos (slug, name) VALUES ('fairhouse', 'Fairhouse'), ('other', 'T
 INSERT INTO sources (program, network, address, casino_id, start, head, frontier, polled_at)
 SELECT 'casino_evm', '{evm}', '0x{at}', 1, 0, 60, 58, now() UNION ALL
 SELECT 'casino_solana', '{solana}', 'Casino1111', 1, 0, 900, 900, now();
+INSERT INTO assets (id, symbol, scale) VALUES
+    ('casino:fairhouse/GOLD_COINS', 'GOLD_COINS', 0), ('casino:fairhouse/DIAMONDS', 'DIAMONDS', 0),
+    ('casino:other/SILVER', 'SILVER', 0), ('iso4217:USD', 'USD', 2),
+    ('eip155:1/slip44:60', 'ETH', 18), ('eip155:8453/slip44:60', 'ETH', 18);
 """
+
+
+# What a service may, by the key that it shows.
+READS, WRITES = "wallets:read", "wallets:write"
+KEYS: dict[str, tuple[str, list[str], str | None]] = {
+    "till": ("till", [READS, WRITES], None),
+    "till, its next key": ("till", [READS, WRITES], None),
+    "window": ("window", [READS], None),
+    "slot": ("slot", [WRITES], None),
+    "branch": ("branch", [READS, WRITES], "other"),
+    "stranger": ("stranger", ["reports:read"], None),
+    "approver": ("approver", [READS, "withdrawals:approve"], None),
+}
+
+
+def key(of: str) -> dict[str, str]:
+    """The header with which a service shows a key of its."""
+    return {"authorization": f"Bearer secret of {of}"}
+
+
+def keys() -> str:
+    """The setting that lets them in."""
+    return json.dumps(
+        [
+            {
+                "name": name,
+                "digest": hashlib.sha256(f"secret of {of}".encode()).hexdigest(),
+                "roles": roles,
+                "casino": casino,
+            }
+            for of, (name, roles, casino) in KEYS.items()
+        ]
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +131,10 @@ async def api(
         "FAIRHOUSE_REDIS_URL": redis_server.url,
         "FAIRHOUSE_API_PORT": str(port),
         "FAIRHOUSE_FEED_PORT": str(feed_port),
+        "FAIRHOUSE_API_KEYS": keys(),
+        "FAIRHOUSE_WITHDRAWALS": json.dumps(
+            {"evm-local": {"least": 5, "most": 900, "automatic": 50, "automatic_daily": 80}}
+        ),
     }
     logs = tmp_path_factory.mktemp("logs")
     url = f"http://127.0.0.1:{port}"

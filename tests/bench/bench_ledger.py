@@ -22,6 +22,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import psycopg
+import uvloop
 from sqlalchemy import text
 
 from api.gatherer import Gatherer
@@ -198,4 +199,4 @@ async def compare(folder: Path, url: str, way: str, callers: int, seconds: float
 if __name__ == "__main__":
     given = argparse.ArgumentParser(description="the ledger's group commit")
     given.add_argument("--seconds", type=float, default=4)
-    asyncio.run(main(given.parse_args().seconds))
+    uvloop.run(main(given.parse_args().seconds))  # as the processes of the house do

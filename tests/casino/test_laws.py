@@ -21,7 +21,7 @@ from ledger.transfers import move
 from tests.casino.written import USD, counted, execute, sealed, written
 
 BY_NAME = {law.name: law for law in LAWS}
-CUSTODY = Account(1, "custody:base:vault", USD)
+CUSTODY = Account(1, "custody:eip155:1:0xc0", USD)
 TREASURY = Account(1, "system:treasury", USD)
 MINE = cash(1, 70, USD)
 BETS = """
@@ -30,6 +30,17 @@ INSERT INTO bets (casino_id, source_id, network, bet, asset, stake, payout, stat
 SELECT 1, 1, 'eip155:1', n::text, 'x', 5, 0, CASE WHEN n < 3 THEN 'settled' ELSE 'placed' END,
     CASE WHEN n < 3 THEN '0xaa' END, CASE WHEN n < 3 THEN n END
 FROM generate_series(1, 4) n
+"""
+VAULT = f"""
+INSERT INTO casinos (slug, name) VALUES ('house', 'House');
+INSERT INTO networks (network, name, chain) VALUES ('eip155:1', 'ethereum', 'evm');
+INSERT INTO sources (program, network, address, casino_id, start)
+VALUES ('casino_evm', 'eip155:1', '0xc0', 1, 0);
+INSERT INTO custodies (source_id, casino_id, network, address, asset, free, free_at)
+VALUES (1, 1, 'eip155:1', '0xc0', '{USD}', 21000, now() + interval '1 hour');
+INSERT INTO chain_transfers (casino_id, source_id, network, position, tx, index, finality,
+    direction, asset, amount, player, transfer_id)
+VALUES (1, 1, 'eip155:1', 1, '0x1', 0, 'finalized', 'deposited', '{USD}', 21000, '0xa1', 1);
 """
 RELAXED = (
     "SET LOCAL session_replication_role = replica",
@@ -58,6 +69,7 @@ async def began(database_url: str) -> AsyncIterator[Window]:
         await posting.written(opened, books)
         await announce(opened, [Message("user", "wallet.moved", "house")])
         await execute(opened, BETS)
+        await execute(opened, VAULT)
     yield Window(since, datetime.now(UTC))
     await session.close()
 
@@ -126,6 +138,14 @@ BREAKS = [
     ("lapses", "UPDATE holds SET expires_at = now() - interval '1 hour' WHERE amount = 30"),
     ("custody", "UPDATE accounts SET balance = balance + 1000 WHERE name LIKE 'custody:%'"),
     ("custody", f"UPDATE accounts SET balance = 10 ^ 9 WHERE id = {FIRST}"),
+    ("custody", "UPDATE custodies SET free = 20000"),
+    ("custody", "UPDATE chain_transfers SET amount = 20999"),
+    (
+        "custody",
+        "INSERT INTO chain_transfers (casino_id, source_id, network, position, tx, index, finality,"
+        " direction, asset, amount, player) SELECT 1, 1, network, 1, tx, 1, finality, 'withdrawn',"
+        " asset, 0, player FROM chain_transfers",
+    ),
     ("outbox", "UPDATE outbox SET created_at = now() - interval '1 hour'"),
     ("bets", "UPDATE bets SET settled_tx = NULL WHERE bet = '1'"),
     ("bets", "UPDATE bets SET settled_index = 7"),

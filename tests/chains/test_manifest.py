@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -204,6 +205,23 @@ def test_a_wrong_manifest_says_what_is_wrong(
         manifest(tmp_path, TOML.replace(old, new, 1))
     assert complaint in str(refused.value)
     assert "mine.toml" in str(refused.value)
+
+
+@pytest.mark.parametrize("missing", ["Deposited", "Withdrawn", "request"])
+def test_a_custody_must_say_what_comes_in_and_what_was_asked_to_go_out(
+    tmp_path: Path, missing: str
+) -> None:
+    toml = (FOLDER / "casino_evm.toml").read_text()
+    (tmp_path / "mine.toml").write_text(toml)
+    assert load("mine", [tmp_path]).custody
+    without = toml.replace('request = "request"\n', "") if missing == "request" else toml
+    without = re.sub(rf"\[events\.{missing}\]\n(\w.*\n)*", "", without)
+    assert without != toml
+    (tmp_path / "mine.toml").write_text(without)
+    with pytest.raises(BadManifest, match="a custody needs events that mean deposited, withdrawn"):
+        load("mine", [tmp_path])
+    (tmp_path / "mine.toml").write_text(without.replace("custody = true\n", ""))
+    assert not load("mine", [tmp_path]).custody
 
 
 def test_an_unknown_program_and_a_missing_address_are_named(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from chains import http
 from chains.errors import ChainError, WrongChain
 from chains.evm import rpc as evm_rpc
 from chains.evm import send as evm
+from chains.evm.send import SendRefused
 from chains.solana import rpc as solana_rpc
 from chains.solana import send as solana
 from local import anvil, surfpool
@@ -241,6 +242,76 @@ async def test_what_a_life_before_left_behind_makes_room(pool: Pool) -> None:
             await pool.mine(10)
             await sender.renew()
         assert min(pool.offers) > 20 * GWEI
+
+
+async def test_whatever_is_signed_is_noted_before_a_node_has_it(pool: Pool) -> None:
+    noted: list[evm.Signed] = []
+
+    async def note(signed: evm.Signed) -> None:
+        assert len(noted) == len(pool.taken)
+        noted.append(signed)
+
+    async with evm.Sender(pool.url, evm_key(26), renew_s=0) as sender:
+        tx = await sender.send(nothing(sender), note)
+        await pool.mine(10)
+        await sender.renew()
+        await pool.mine(20)
+        await sender.renew()
+        first, *others = noted
+        assert (first.tx, len(others)) == (tx, 2)
+        assert {one.tx_nonce for one in noted} == {first.tx_nonce}
+        assert len({one.tx for one in noted}) == 3
+        assert pool.kept[first.tx_nonce][1] == "0x" + others[-1].raw.hex()
+        await pool.land()
+
+
+async def test_what_cannot_be_noted_is_not_sent(pool: Pool) -> None:
+    async def full(signed: evm.Signed) -> None:
+        raise SendRefused("the book is full")
+
+    async with evm.Sender(pool.url, evm_key(27), renew_s=0) as sender:
+        with pytest.raises(SendRefused, match="full"):
+            await sender.send(nothing(sender), full)
+        await pool.mine(10)
+        assert await sender.renew() == 0
+        assert pool.kept == {}
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+async def test_a_noted_tx_of_a_life_before_keeps_its_number_and_is_offered_more(
+    pool: Pool,
+) -> None:
+    """Also when that life ended before any node had it, and when another tx came meanwhile."""
+    noted: list[evm.Signed] = []
+
+    async def note(signed: evm.Signed) -> None:
+        noted.append(signed)
+
+    async def die(signed: evm.Signed) -> None:
+        noted.append(signed)
+        raise Killed
+
+    async with evm.Sender(pool.url, evm_key(28)) as before:
+        with pytest.raises(Killed):
+            await before.send(nothing(before), die)
+    assert pool.kept == {}
+    async with evm.Sender(pool.url, evm_key(28), renew_s=0) as sender:
+        await sender.resume(noted, note)
+        assert await sender.waits(noted[0].tx)
+        other = await sender.send(nothing(sender))
+        assert list(pool.kept) == [noted[0].tx_nonce, noted[0].tx_nonce + 1]
+        await pool.mine(10)
+        await sender.renew()
+        assert noted[-1].tx != noted[0].tx
+        assert {one.tx_nonce for one in noted} == {noted[0].tx_nonce}
+        await pool.land()
+        await sender.renew()
+        assert not await sender.waits(other)
+        await sender.resume(noted, note)  # it has landed: nothing is sent
+        assert pool.kept == {}
 
 
 def pays(sender: solana.Sender) -> Any:

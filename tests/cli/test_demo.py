@@ -134,6 +134,17 @@ async def test_a_run_tells_others_where_everything_is_and_ctrl_c_leaves_nothing(
             connect(said["feed_url"]) as feed,
         ):
             assert (await client.get("/health")).json()["status"] == "ok"
+            wallet = "/api/wallets/user_001"
+            assert (await client.get(wallet)).status_code == 401
+            opened = {"authorization": f"Bearer {said['api_key']}"}
+            found = (await client.get(wallet, headers=opened)).json()["balances"]
+            assert {one["asset"]["symbol"]: one["available"] for one in found} == {
+                "GOLD_COINS": "1000",
+                "DIAMONDS": "100",
+                "LOYALTY_POINTS": "500",
+            }
+            assert f"{said['api_url']}/wallet#key={said['api_key']}" in run.said()
+            assert (run.folder / "demo.json").stat().st_mode & 0o077 == 0
             assert json.loads(await feed.recv())["type"] == "welcome"
             await feed.send('{"type":"subscribe","channels":["bets"]}')
             seen: set[str] = set()

@@ -58,7 +58,7 @@ class Take(Command):
     """Spend of what was set aside, or give the rest of it back."""
 
     hold_id: int
-    player_id: int
+    player_id: int | None
     amount: int | None
     final: bool
     verb = "test.take"
@@ -67,6 +67,8 @@ class Take(Command):
         return {"hold": self.hold_id, "amount": self.amount, "final": self.final}
 
     def accounts(self) -> Iterable[Account]:
+        if self.player_id is None:
+            return ()
         return (cash(1, self.player_id, ASSET), Account(1, REVENUE, ASSET))
 
     def holds(self) -> Iterable[int]:

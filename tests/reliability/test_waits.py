@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import psycopg
+import pytest
 from psycopg.errors import LockNotAvailable
 
 from casino.commands import Answer
 from casino.wallets import TREASURY, Move
 from tests.reliability.bank import ASSET, bank
 from tests.reliability.conftest import ask, broken
+from tests.reliability.test_model import Reserve, Take
 
 
 def top_up(key: str, player: int) -> Move:
@@ -48,6 +51,24 @@ async def test_a_locked_account_is_said_to_be_and_the_others_go_on(here: str) ->
     assert isinstance(answer, Answer)
     assert (answer.code, answer.replayed, answer.body["balance"]) == (None, False, "2")
     assert broken(here) == {}
+
+
+async def test_a_hold_on_a_locked_account_stays_as_it_is(here: str) -> None:
+    gatherer = bank()
+    named: Any = {"casino_id": 1, "scope": "bank", "actor": "bank"}
+    await gatherer.ask(top_up("before", 1))
+    held = await gatherer.ask(Reserve(**named, key="hold", player_id=1, amount=1))
+    assert isinstance(held, Answer)
+    free = Take(
+        **named, key="free", hold_id=held.body["hold"], player_id=None, amount=None, final=True
+    )
+    with psycopg.connect(here) as side:
+        side.execute("SELECT FROM accounts WHERE name = 'player:1:cash' FOR UPDATE")
+        with pytest.raises(LockNotAvailable):
+            await gatherer.ask(free)
+    answer = await gatherer.ask(free)
+    assert isinstance(answer, Answer)
+    assert (answer.code, answer.body) == (None, {"freed": "1"})
 
 
 async def test_a_house_account_that_is_free_again_is_waited_for(here: str) -> None:

@@ -7,7 +7,7 @@ is below the oldest transaction still open will never be joined by another row.
 from alembic import op
 
 revision = "0012"
-down_revision = "0013"
+down_revision = "0011"
 branch_labels = None
 depends_on = None
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +25,7 @@ TRIES = 5
 # A connection that broke may have committed: asked again, what stands is answered as it stands.
 AGAIN = (errors.UniqueViolation, errors.DeadlockDetected, errors.SerializationFailure)
 AWAY_S = 0.1
+CAREFUL_S = 2.0  # after an account was found locked, nobody waits long for any
 Run = Callable[[Connection, Sequence[Asked]], Awaitable[Sequence[Given]]]
 Rescue = Callable[[Connection, Sequence[Asked]], Awaitable[Sequence[Given | LockNotAvailable]]]
 
@@ -46,6 +49,7 @@ class Gatherer(Generic[Asked, Given]):
     most: int = MOST
     abreast: int = ABREAST
     patience: int = 20_000  # waiting commands
+    _careful_until: float = 0.0
     _waiting: deque[tuple[Asked, asyncio.Future[Given]]] = field(default_factory=deque)
     _batches: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -100,12 +104,15 @@ class Gatherer(Generic[Asked, Given]):
                 future.set_result(answer)
 
     async def _answered(self, batch: list[Asked]) -> Sequence[Given | LockNotAvailable]:
-        try:
+        if self.rescue is None:
             return await _committed(self.run, batch)
-        except LockNotAvailable:
-            if self.rescue is None:
-                raise
-            return await _committed(self.rescue, batch)
+        if time.monotonic() >= self._careful_until:
+            with contextlib.suppress(LockNotAvailable):
+                return await _committed(self.run, batch)
+        answers = await _committed(self.rescue, batch)
+        kept = any(isinstance(answer, LockNotAvailable) for answer in answers)
+        self._careful_until = time.monotonic() + CAREFUL_S if kept else 0.0
+        return answers
 
 
 async def _committed(

@@ -18,7 +18,7 @@ from db import session
 from db.session import plain
 from settings import Settings
 
-LOCK_TIMEOUT_MS = 2000  # for an account: callers give up after three seconds
+LOCK_TIMEOUT_MS = 1000  # for an account: callers give up after three seconds
 Row = dict[str, Any]
 Pool = AsyncConnectionPool[AsyncConnection[DictRow]]
 

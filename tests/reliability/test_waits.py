@@ -9,7 +9,8 @@ import psycopg
 import pytest
 from psycopg.errors import LockNotAvailable
 
-from casino.commands import Answer
+from api.gatherer import Gatherer
+from casino.commands import Answer, Command, KeyReused
 from casino.wallets import TREASURY, Move
 from tests.reliability.bank import ASSET, bank
 from tests.reliability.conftest import ask, broken
@@ -51,6 +52,33 @@ async def test_a_locked_account_is_said_to_be_and_the_others_go_on(here: str) ->
     assert isinstance(answer, Answer)
     assert (answer.code, answer.replayed, answer.body["balance"]) == (None, False, "2")
     assert broken(here) == {}
+
+
+async def test_one_locked_account_does_not_make_a_queue_of_all(here: str) -> None:
+    """Forty ask for the locked one, one after the other; meanwhile another is served often."""
+    gatherer = bank()
+    await asyncio.gather(*(gatherer.ask(top_up(f"before-{n}", n)) for n in (1, 2)))
+    with psycopg.connect(here) as side:
+        side.execute("SELECT FROM accounts WHERE name = 'player:1:cash' FOR UPDATE")
+        stuck = asyncio.create_task(stubborn(gatherer, 40))
+        served = 0
+        while not stuck.done():
+            await gatherer.ask(top_up(f"during-{served}", 2))
+            served += 1
+        assert stuck.result() == 40
+    assert served > 40
+    assert broken(here) == {}
+
+
+async def stubborn(gatherer: Gatherer[Command, Answer | KeyReused], times: int) -> int:
+    """How often a locked account was said to be."""
+    said = 0
+    for n in range(times):
+        try:
+            await gatherer.ask(top_up(f"stuck-{n}", 1))
+        except LockNotAvailable:
+            said += 1
+    return said
 
 
 async def test_a_hold_on_a_locked_account_stays_as_it_is(here: str) -> None:

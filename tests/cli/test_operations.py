@@ -85,6 +85,11 @@ FAULTS = (None, *(words for _, words in health.FAULTS))
 
 LAW = {"name": "<law>", "holds": True, "known": True, "late": False, "faults": 1}
 LAW |= {"since_s": 99.0, "checked_s_ago": 99.0}
+UNPAID = (
+    {"state": "approved", "trouble": "vault_too_poor"},
+    {"state": "approved", "trouble": None},
+    {"state": "sent", "trouble": None},
+)
 
 
 def looked(count: object) -> dict[str, Any]:
@@ -97,6 +102,10 @@ def looked(count: object) -> dict[str, Any]:
         "sources": [{**source, **named, "error": error} for error in FAULTS],
         "pages": {state: {"pages": count, "oldest_s": 99} for state in ("found", "stored")},
         "outbox": {"waiting": count, "oldest_s": 99},
+        "withdrawals": [
+            {"network": "<network>", "withdrawals": count, "oldest_s": 9999, **one}
+            for one in UNPAID
+        ],
         "laws": [LAW | one for one in ({"holds": False}, {"known": False}, {"late": True})],
         "processes": [{"process": "<process>", "expected": True, "live": 0, "silent": 1}],
     }

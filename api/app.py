@@ -15,7 +15,18 @@ from starlette.staticfiles import StaticFiles
 from api.documents import SPEC
 from api.envelope import Envelope
 from api.errors import HANDLERS
-from api.routes import assets, bets, casino, health, page, players, wallets, withdrawals
+from api.routes import (
+    assets,
+    bets,
+    casino,
+    health,
+    page,
+    players,
+    providers,
+    studio,
+    wallets,
+    withdrawals,
+)
 from api.state import opened
 from settings import Settings
 
@@ -44,6 +55,8 @@ def build(settings: Settings) -> Starlette:
             *casino.ROUTES,
             *bets.ROUTES,
             *players.ROUTES,
+            *providers.ROUTES,
+            *studio.ROUTES,
             *assets.ROUTES,
             *wallets.ROUTES,
             *withdrawals.ROUTES,

@@ -21,6 +21,7 @@ COPY queues queues
 COPY casino casino
 COPY indexer indexer
 COPY ledger ledger
+COPY studio studio
 COPY workers workers
 COPY api api
 COPY cli cli

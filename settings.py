@@ -5,6 +5,7 @@ What is wrong with a setting is said by its name. Its value is never shown: it m
 
 from __future__ import annotations
 
+import json
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
@@ -20,9 +21,12 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 DEVELOPMENT_SEED_KEY = "00" * 32
+DEVELOPMENT_CASINO_SECRET = "casino-secret-key"
+DEVELOPMENT_PROVIDER_SECRET = "provider-secret-key"
+LEAST_SECRET = 16  # letters of a secret in production
 
 
 def database_url(url: str) -> str:
@@ -48,6 +52,18 @@ def seed_key(text: str) -> str:
     return text
 
 
+def listed(given: object) -> object:
+    """One value, or several as JSON."""
+    if not isinstance(given, str):
+        return given
+    if not given.startswith("["):
+        return [given] if given else []
+    try:
+        return json.loads(given)
+    except ValueError:
+        raise ValueError("must be one secret, or a JSON list of them") from None
+
+
 def _readable(url: str, schemes: tuple[str, ...]) -> bool:
     try:
         parts = urlsplit(url)
@@ -65,6 +81,7 @@ Level = Annotated[
 DatabaseUrl = Annotated[str, AfterValidator(database_url)]
 RedisUrl = Annotated[str, AfterValidator(redis_url)]
 SeedKey = Annotated[str, AfterValidator(seed_key)]
+Secrets = Annotated[list[str], NoDecode, BeforeValidator(listed)]
 
 
 class SourceSetting(BaseModel):
@@ -80,7 +97,12 @@ class SourceSetting(BaseModel):
 
 
 Role = Literal[
-    "wallets:read", "wallets:write", "withdrawals:approve", "bonuses:write", "reports:read"
+    "wallets:read",
+    "wallets:write",
+    "withdrawals:approve",
+    "bonuses:write",
+    "reports:read",
+    "games:launch",
 ]
 
 
@@ -159,6 +181,22 @@ class Settings(BaseSettings):
     cors_origins: list[str] = ["*"]
     api_keys: list[ApiKey] = Field(default=[], repr=False)
 
+    casino_secrets: Secrets = Field(
+        default=[],
+        repr=False,
+        validation_alias=AliasChoices("FAIRHOUSE_CASINO_SECRETS", "CASINO_SECRET"),
+    )
+    provider_secrets: Secrets = Field(
+        default=[],
+        repr=False,
+        validation_alias=AliasChoices("FAIRHOUSE_PROVIDER_SECRETS", "PROVIDER_SECRET"),
+    )
+    provider_keys: dict[str, list[str]] = Field(default={}, repr=False)
+    provider_url: str = ""
+    provider_timeout_s: float = Field(default=3.0, gt=0)
+    launch_h: int = Field(default=12, ge=1, le=48)
+    round_h: int = Field(default=48, ge=1)
+
     rpc: dict[str, list[str]] = Field(default={}, repr=False)  # providers put keys into URLs
     ws: dict[str, str] = Field(default={}, repr=False)
     sources: list[SourceSetting] = []
@@ -196,6 +234,37 @@ class Settings(BaseSettings):
     keeper_max_fee_gwei: float = Field(default=100.0, gt=0)
     keeper_renew_s: float = Field(default=15.0, ge=1)
     withdrawals: dict[str, WithdrawalLimits] = {}
+
+    @property
+    def casino_keys(self) -> list[str]:
+        """What calls of the first provider are signed with: any of them, or nothing at all."""
+        return self.casino_secrets or self._known(DEVELOPMENT_CASINO_SECRET)
+
+    @property
+    def studio_keys(self) -> list[str]:
+        """What we sign to the provider with, the first of them; and it takes any."""
+        return self.provider_secrets or self._known(DEVELOPMENT_PROVIDER_SECRET)
+
+    @property
+    def own_url(self) -> str:
+        """Where this machine reaches its own API."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self.api_host, self.api_host)
+        return f"http://{host}:{self.api_port}"
+
+    def _known(self, secret: str) -> list[str]:
+        """Everybody knows it, so it opens nothing in production."""
+        return [secret] if self.environment == "development" else []
+
+    @model_validator(mode="after")
+    def _refuse_weak_provider_secrets(self) -> Settings:
+        known = {DEVELOPMENT_CASINO_SECRET, DEVELOPMENT_PROVIDER_SECRET}
+        for name in ("casino_secrets", "provider_secrets"):
+            for secret in getattr(self, name):
+                short = len(secret) < LEAST_SECRET or secret in known
+                if not secret or (self.environment == "production" and short):
+                    said = f"needs secrets of {LEAST_SECRET} letters that nobody knows"
+                    raise ValueError(f"FAIRHOUSE_{name.upper()} {said}")
+        return self
 
     @model_validator(mode="after")
     def _refuse_default_secrets_in_production(self) -> Settings:

@@ -23,6 +23,8 @@ from api.routes import (
     health,
     page,
     players,
+    providers,
+    studio,
     wallets,
     withdrawals,
 )
@@ -55,6 +57,8 @@ def build(settings: Settings) -> Starlette:
             *bets.ROUTES,
             *bonuses.ROUTES,
             *players.ROUTES,
+            *providers.ROUTES,
+            *studio.ROUTES,
             *assets.ROUTES,
             *wallets.ROUTES,
             *withdrawals.ROUTES,

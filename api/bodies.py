@@ -12,16 +12,23 @@ from api.errors import Problem
 
 M = TypeVar("M", bound=BaseModel)
 MOST_BYTES = 64 * 1024
+MOST_HEARD = 256 * MOST_BYTES
 
 
 async def raw(request: Request) -> bytes:
-    """The body as it came. Raises `Problem` 413 as soon as it is too long."""
+    """The body as it came. Raises `Problem` 413 when it is too long; no more of it is kept.
+
+    Who is still sending does not hear an answer, so a good deal more is listened to.
+    """
     parts, size = [], 0
     async for part in request.stream():
         size += len(part)
-        if size > MOST_BYTES:
-            raise Problem(413, "too_large", f"a body may have {MOST_BYTES} bytes")
-        parts.append(part)
+        if size <= MOST_BYTES:
+            parts.append(part)
+        elif size > MOST_HEARD:
+            break
+    if size > MOST_BYTES:
+        raise Problem(413, "too_large", f"a body may have {MOST_BYTES} bytes")
     return b"".join(parts)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field
@@ -150,6 +150,70 @@ class PlayerSums(Sums):
 class PlayerStats(BaseModel):
     account: str
     assets: list[PlayerSums]
+
+
+class ProviderCall(BaseModel):
+    """A provider's debit, credit or rollback, by the provider's own id."""
+
+    id: str
+    number: str = Field(description="our own of it")
+    kind: Literal["debit", "credit", "rollback"]
+    state: Literal["done", "declined", "returned", "tombstone"]
+    code: str | None = Field(description="why it was declined")
+    player_id: int
+    player: str | None
+    game: str
+    round: str
+    asset: str
+    amount: str = Field(description="in the asset's smallest unit")
+    cash: str
+    bonus: str
+    target: str | None = Field(description="the call that a rollback or a credit is about")
+    transfer: str | None
+    at: datetime
+
+
+class ProviderRound(BaseModel):
+    round: str
+    calls: list[ProviderCall]
+
+
+class ProviderSums(BaseModel):
+    """A day of one game in one asset; `staked` counts bets that were rolled back, too."""
+
+    game: str
+    asset: str
+    bets: int
+    staked: str
+    payouts: int
+    paid: str
+    rollbacks: int
+    returned: str
+
+
+class ProviderTotals(BaseModel):
+    day: date
+    items: list[ProviderSums]
+
+
+class OpenRound(BaseModel):
+    """A round with bets that were neither paid nor rolled back."""
+
+    round: str
+    player_id: int
+    player: str | None
+    game: str
+    asset: str
+    state: Literal["open", "closed", "stale"]
+    bets: int
+    staked: str
+    opened_at: datetime
+    touched_at: datetime
+
+
+class ProviderUnresolved(BaseModel):
+    rounds: list[OpenRound]
+    declined: list[ProviderCall]
 
 
 class Asset(BaseModel):

@@ -12,6 +12,10 @@ stats           deltas, and their sums
 wallets         topped up, spent, passed on
 samples         assets and users to try wallets with
 outbox          messages for the feed
+commands        requests about money, decided many at once
+wallets         top-ups, bonuses, spends, transfers between players
+stakes          from which money a stake is paid, to which winnings return
+providers       game providers that play from our wallet
 finality        promoted, retracted
 dead_letters    what could not be read, and reading it again
 """

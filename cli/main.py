@@ -204,7 +204,7 @@ def key(
 
 @app.command()
 def sample() -> None:
-    """Give the default casino assets and users to try wallets with; may be repeated."""
+    """Give the default casino assets, users and games to try things with; may be repeated."""
     chosen = read_settings()
     if chosen.environment == "production":
         raise refuse("samples are for trying things out, not for production")

@@ -6,6 +6,7 @@ import psycopg
 from sqlalchemy.exc import DBAPIError
 
 from casino import samples
+from casino.providers import samples as providers
 from chains.redaction import plainly
 from db import session
 from settings import Settings
@@ -20,7 +21,8 @@ async def give(settings: Settings) -> int:
     session.configure(settings.database_url)
     try:
         async with session.transaction() as opened:
-            return await samples.give(opened, settings.default_casino)
+            given = await samples.give(opened, settings.default_casino)
+            return given + await providers.give(opened, settings.default_casino)
     except (psycopg.Error, DBAPIError) as error:
         said = plainly(error.orig or error if isinstance(error, DBAPIError) else error)
         raise Refused(

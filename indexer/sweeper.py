@@ -8,6 +8,7 @@ from loguru import logger
 from sqlalchemy import text
 
 import queues
+from casino.providers.records import close_stale
 from indexer.inbox import Inbox
 from settings import Settings
 
@@ -47,6 +48,7 @@ async def sweep(inbox: Inbox, settings: Settings) -> None:
         await resend(inbox)
         if rounds % PRUNE_EVERY == 0:
             await prune(inbox, settings.done_retention_h)
+            await end(inbox, settings.round_h)
         rounds += 1
         await asyncio.sleep(EVERY_S)
 
@@ -78,3 +80,11 @@ async def prune(inbox: Inbox, hours: int) -> None:
     """Pages that are done are forgotten after a while; their raw events stay."""
     async with inbox.transaction() as session:
         await session.execute(text(PRUNE), {"hours": hours})
+
+
+async def end(inbox: Inbox, hours: int) -> None:
+    """Rounds of game providers that nobody ends take no more bets after a while."""
+    async with inbox.transaction() as session:
+        ended = await close_stale(session, hours=hours)
+    if ended:
+        logger.warning("{} rounds of providers stood still for {} h and are stale", ended, hours)

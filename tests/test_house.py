@@ -145,6 +145,16 @@ def test_every_statement_of_the_field_has_a_test_or_a_reason() -> None:
     assert set(re.findall(r"`(test_\w+)`", page)) - known_tests() == set()
 
 
+def test_every_statement_about_providers_has_a_test_or_a_reason() -> None:
+    page = (ROOT / "docs/decisions/0008-providers.md").read_text()
+    said = re.findall(r"^\| P(\d+) \| \S.* \| \S", page, re.MULTILINE)
+    assert list(map(int, said)) == list(range(1, 55))
+    tests = {
+        name for path in MODULES if path.parts[0] == "tests" for name in functions(TREES[path])
+    }
+    assert set(re.findall(r"`(test_\w+)`", page)) - tests == set()
+
+
 def test_the_licence_is_one_everywhere() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert project["license"] == "Apache-2.0"

@@ -3,6 +3,7 @@
 from casino.invariants import (
     balances,
     bets,
+    calls,
     custody,
     entries,
     floors,
@@ -23,6 +24,7 @@ LAWS: tuple[Law, ...] = (
     lapses.LAW,
     custody.LAW,
     bets.LAW,
+    calls.LAW,
     outbox.LAW,
     seals.LAW,
 )

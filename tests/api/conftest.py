@@ -45,7 +45,7 @@ INSERT INTO assets (id, symbol, scale) VALUES
 # What a service may, by the key that it shows.
 READS, WRITES = "wallets:read", "wallets:write"
 KEYS: dict[str, tuple[str, list[str], str | None]] = {
-    "till": ("till", [READS, WRITES], None),
+    "till": ("till", [READS, WRITES, "reports:read"], None),
     "till, its next key": ("till", [READS, WRITES], None),
     "window": ("window", [READS], None),
     "slot": ("slot", [WRITES], None),

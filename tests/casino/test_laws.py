@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from psycopg import errors
 
 from casino import invariants
+from casino.commands import Answer, run_many
 from casino.invariants import LAWS
 from casino.invariants.laws import ALL, MOST, Connection, Fault, Window, examined
 from casino.outbox import Message, announce
+from casino.providers import DIALECTS
+from casino.providers.calls import Credit, Debit, Rollback
+from casino.providers.launches import Launched
 from db import session
 from db.session import driver, transaction
 from ledger import posting
@@ -21,15 +26,27 @@ from ledger.transfers import move
 from tests.casino.written import USD, counted, execute, sealed, written
 
 BY_NAME = {law.name: law for law in LAWS}
-CUSTODY = Account(1, "custody:base:vault", USD)
+CUSTODY = Account(1, "custody:eip155:1:0xc0", USD)
 TREASURY = Account(1, "system:treasury", USD)
-MINE = cash(1, 70, USD)
+MINE, THEIRS = cash(1, 70, USD), cash(1, 71, USD)
+LATER = datetime.now(UTC) + timedelta(hours=1)
 BETS = """
 INSERT INTO bets (casino_id, source_id, network, bet, asset, stake, payout, status, settled_tx,
     settled_index)
 SELECT 1, 1, 'eip155:1', n::text, 'x', 5, 0, CASE WHEN n < 3 THEN 'settled' ELSE 'placed' END,
     CASE WHEN n < 3 THEN '0xaa' END, CASE WHEN n < 3 THEN n END
 FROM generate_series(1, 4) n
+"""
+VAULT = f"""
+INSERT INTO casinos (slug, name) VALUES ('house', 'House');
+INSERT INTO networks (network, name, chain) VALUES ('eip155:1', 'ethereum', 'evm');
+INSERT INTO sources (program, network, address, casino_id, start)
+VALUES ('casino_evm', 'eip155:1', '0xc0', 1, 0);
+INSERT INTO custodies (source_id, casino_id, network, address, asset, free, free_at)
+VALUES (1, 1, 'eip155:1', '0xc0', '{USD}', 21000, now() + interval '1 hour');
+INSERT INTO chain_transfers (casino_id, source_id, network, position, tx, index, finality,
+    direction, asset, amount, player, transfer_id)
+VALUES (1, 1, 'eip155:1', 1, '0x1', 0, 'finalized', 'deposited', '{USD}', 21000, '0xa1', 1);
 """
 RELAXED = (
     "SET LOCAL session_replication_role = replica",
@@ -49,7 +66,8 @@ async def began(database_url: str) -> AsyncIterator[Window]:
         [(since,)] = await execute(opened, "SELECT ledger_horizon()")
     await written(2, players=[60, 61])
     async with transaction() as opened:
-        books, _ = await posting.opened(opened, [MINE, CUSTODY, TREASURY])
+        books, _ = await posting.opened(opened, [MINE, THEIRS, CUSTODY, TREASURY])
+        books.post(move("deposit", source=CUSTODY, target=THEIRS, amount=500))
         books.post(move("bankroll", source=CUSTODY, target=TREASURY, amount=1000))
         for _ in range(2):
             books.post(move("deposit", source=CUSTODY, target=MINE, amount=10_000))
@@ -58,8 +76,28 @@ async def began(database_url: str) -> AsyncIterator[Window]:
         await posting.written(opened, books)
         await announce(opened, [Message("user", "wallet.moved", "house")])
         await execute(opened, BETS)
+        await execute(opened, VAULT)
+    await played()
     yield Window(since, datetime.now(UTC))
     await session.close()
+
+
+async def played() -> None:
+    """A round at a provider: two bets, one of them taken back, and a payout."""
+    launched = Launched(b"d", 1, "house", "jaqpot", "1", 71, "ada", USD, "USD", 2, LATER)
+    said: dict[str, Any] = {"casino_id": 1, "scope": "calls", "actor": "tests", "game": "1"}
+    said |= {"launched": launched, "policy": DIALECTS["jaqpot"].policy, "player": "ada"}
+    said |= {"currency": "USD", "round": "round"}
+    calls = [
+        Debit(key="bet", amount=100, **said),
+        Debit(key="back", amount=50, **said),
+        Rollback(key="rollback", target="back", **said),
+        Credit(key="win", target="bet", amount=250, **said),
+    ]
+    async with transaction() as opened:
+        await execute(opened, "INSERT INTO casino_games VALUES (1, 'jaqpot', '1', 'One')")
+        answers = await run_many(opened, calls)
+    assert [isinstance(one, Answer) and one.code for one in answers] == [None] * 4
 
 
 async def found(connection: Connection, law: str, window: Window) -> list[Fault]:
@@ -126,12 +164,28 @@ BREAKS = [
     ("lapses", "UPDATE holds SET expires_at = now() - interval '1 hour' WHERE amount = 30"),
     ("custody", "UPDATE accounts SET balance = balance + 1000 WHERE name LIKE 'custody:%'"),
     ("custody", f"UPDATE accounts SET balance = 10 ^ 9 WHERE id = {FIRST}"),
+    ("custody", "UPDATE custodies SET free = 20000"),
+    ("custody", "UPDATE chain_transfers SET amount = 20999"),
+    (
+        "custody",
+        "INSERT INTO chain_transfers (casino_id, source_id, network, position, tx, index, finality,"
+        " direction, asset, amount, player) SELECT 1, 1, network, 1, tx, 1, finality, 'withdrawn',"
+        " asset, 0, player FROM chain_transfers",
+    ),
     ("outbox", "UPDATE outbox SET created_at = now() - interval '1 hour'"),
     ("bets", "UPDATE bets SET settled_tx = NULL WHERE bet = '1'"),
     ("bets", "UPDATE bets SET settled_index = 7"),
     ("bets", "UPDATE bets SET status = 'won' WHERE bet = '3'"),
     ("bets", "UPDATE bets SET settled_index = 1 WHERE bet = '2'"),
     ("bets", "UPDATE bets SET payout = -1 WHERE bet = '1'"),
+    ("calls", "UPDATE casino_calls SET amount = 99, cash = 99 WHERE id = 'bet'"),
+    ("calls", "UPDATE casino_calls SET cash = 0, bonus = 250 WHERE id = 'win'"),
+    ("calls", "UPDATE casino_calls SET state = 'done' WHERE id = 'back'"),
+    ("calls", "UPDATE casino_calls SET state = 'returned' WHERE id = 'bet'"),
+    ("calls", "DELETE FROM casino_calls WHERE id = 'rollback'"),
+    ("calls", "UPDATE casino_calls SET transfer_id = NULL WHERE id = 'win'"),
+    ("calls", "UPDATE casino_rounds SET standing = 2"),
+    ("calls", "UPDATE casino_rounds SET cash = 99, bonus = 0"),
     ("seals", "UPDATE requests SET at = at - interval '1 day'"),
     ("seals", "UPDATE seals SET count = count + 1"),
     ("seals", "UPDATE seals SET upper = 10 ^ 15"),

@@ -54,7 +54,7 @@ def test_samples_are_given_by_a_command_that_may_be_repeated(database_url: str) 
     told = {"FAIRHOUSE_DATABASE_URL": database_url, "FAIRHOUSE_DEFAULT_CASINO": "shop"}
     first, again = fairhouse("sample", **told), fairhouse("sample", **told)
     assert (first.stdout.strip(), again.stdout.strip()) == (
-        "6 balances opened in shop",
+        "8 balances opened in shop",
         "0 balances opened in shop",
     )
     with psycopg.connect(database_url) as connection:

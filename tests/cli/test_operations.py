@@ -51,6 +51,10 @@ def test_every_command_of_the_page_is_one(line: str) -> None:
     group = typer.main.get_command(app)
     command = group.get_command(typer.Context(group), name)  # type: ignore[attr-defined]
     assert command is not None, name
+    if hasattr(command, "get_command"):
+        name, *words = words
+        command = command.get_command(typer.Context(command), name)
+        assert command is not None, line
     parameters = command.make_context(name, words).params
     if name == "run":
         asked = " ".join(part for part in (parameters["process"], parameters["queue"]) if part)
@@ -81,6 +85,11 @@ FAULTS = (None, *(words for _, words in health.FAULTS))
 
 LAW = {"name": "<law>", "holds": True, "known": True, "late": False, "faults": 1}
 LAW |= {"since_s": 99.0, "checked_s_ago": 99.0}
+UNPAID = (
+    {"state": "approved", "trouble": "vault_too_poor"},
+    {"state": "approved", "trouble": None},
+    {"state": "sent", "trouble": None},
+)
 
 
 def looked(count: object) -> dict[str, Any]:
@@ -93,6 +102,10 @@ def looked(count: object) -> dict[str, Any]:
         "sources": [{**source, **named, "error": error} for error in FAULTS],
         "pages": {state: {"pages": count, "oldest_s": 99} for state in ("found", "stored")},
         "outbox": {"waiting": count, "oldest_s": 99},
+        "withdrawals": [
+            {"network": "<network>", "withdrawals": count, "oldest_s": 9999, **one}
+            for one in UNPAID
+        ],
         "laws": [LAW | one for one in ({"holds": False}, {"known": False}, {"late": True})],
         "processes": [{"process": "<process>", "expected": True, "live": 0, "silent": 1}],
     }

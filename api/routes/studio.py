@@ -1,0 +1,76 @@
+"""The studio's door: a casino launches games here, and has a round played by script."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from api.bodies import parsed, raw
+from api.errors import Problem
+from api.state import state
+from studio import rounds, wire
+from studio.wire import Casino
+
+SIGNATURE = "x-provider-signature"
+M = TypeVar("M", bound=BaseModel)
+
+
+class Launch(BaseModel):
+    model_config = ConfigDict(str_min_length=1, str_max_length=128, coerce_numbers_to_str=True)
+
+    sessionToken: str  # noqa: N815
+    userId: str  # noqa: N815
+    gameId: str  # noqa: N815
+    currency: str
+
+
+class Simulation(BaseModel):
+    sessionToken: str  # noqa: N815
+
+
+async def launch(request: Request) -> Response:
+    """A session for a casino's token."""
+    given = await _signed(request, Launch)
+    session = await rounds.launched(given.sessionToken, given.userId, given.gameId, given.currency)
+    url = f"/provider/games/{session.game}?session={session.id}"
+    return JSONResponse({"providerSessionId": session.id, "launchUrl": url})
+
+
+async def simulate(request: Request) -> Response:
+    """A round by script, over the casino's own callbacks."""
+    given = await _signed(request, Simulation)
+    try:
+        session = await rounds.playing(given.sessionToken)
+    except rounds.NoSession as error:
+        raise Problem(404, "unknown_session", str(error)) from error
+    settings = state(request).settings
+    keys = settings.casino_keys
+    if not keys:
+        raise Problem(503, "casino_unavailable", "no secret is set for the casino")
+    casino = Casino(settings.own_url, keys[0], timeout_s=settings.provider_timeout_s)
+    steps = await rounds.simulate(casino, session)
+    round = next((one["request"]["roundId"] for one in steps if "roundId" in one["request"]), None)
+    return JSONResponse({"roundId": round, "steps": steps})
+
+
+async def _signed(request: Request, model: type[M]) -> M:
+    """The body, if the casino signed it. Raises `Problem` 401, 413 and 400."""
+    body = await raw(request)
+    given = request.headers.get(SIGNATURE, "")
+    if not wire.signed(body, given, state(request).settings.studio_keys):
+        raise Problem(401, "INVALID_SIGNATURE", "the signature is wrong")
+    try:
+        return model.model_validate(parsed(body))
+    except ValidationError as error:
+        names = sorted({".".join(map(str, one["loc"])) or "body" for one in error.errors()})
+        raise Problem(400, "MALFORMED", f"wrong: {', '.join(names)}") from error
+
+
+ROUTES = [
+    Route("/provider/launch", launch, methods=["POST"]),
+    Route("/provider/simulate", simulate, methods=["POST"]),
+]

@@ -1,0 +1,61 @@
+"""Calls of providers moved what they say, once; rounds hold the bets that stand in them.
+
+Of what is new, calls and rounds are looked at whose time is from some time before the last check
+on: a transaction that was open then may have written an earlier time.
+"""
+
+from casino.invariants.laws import Stated
+
+OPEN_S = 3600  # longer than any transaction that writes calls
+
+MOVED = """
+SELECT format('%%s %%s of %%s moved %%s cash and %%s bonus, not %%s and %%s', c.kind, c.id,
+    c.provider, m.cash, m.bonus, c.cash, c.bonus) AS said, c.casino_id AS casino, c.provider, c.id,
+    c.transfer_id AS transfer
+FROM casino_calls c CROSS JOIN LATERAL (
+    SELECT coalesce(sum(e.amount) FILTER (WHERE a.colour = 'cash'), 0) AS cash,
+        coalesce(sum(e.amount) FILTER (WHERE a.colour = 'bonus'), 0) AS bonus
+    FROM entries e JOIN accounts a ON a.id = e.account_id
+    WHERE e.transfer_id = c.transfer_id AND starts_with(a.name, 'player:' || c.player_id || ':')
+) m
+WHERE c.state IN ('done', 'returned') AND {calls}
+    AND (m.cash, m.bonus) IS DISTINCT FROM CASE WHEN c.kind = 'debit'
+        THEN (-c.cash, -c.bonus) ELSE (c.cash, c.bonus) END
+LIMIT %(most)s
+"""
+RETURNED = """
+SELECT format('bet %%s of %%s is %%s, and %%s rollbacks gave back %%s of %%s', c.id, c.provider,
+    c.state, b.count, b.amount, c.amount) AS said, c.casino_id AS casino, c.provider, c.id
+FROM casino_calls c CROSS JOIN LATERAL (
+    SELECT count(*), coalesce(sum(amount), 0) AS amount FROM casino_calls r
+    WHERE (r.casino_id, r.provider, r.round) = (c.casino_id, c.provider, c.round)
+        AND r.target = c.id AND r.kind = 'rollback' AND r.state = 'done'
+) b
+WHERE c.kind = 'debit' AND c.state IN ('done', 'returned') AND {calls}
+    AND (b.count, b.amount) IS DISTINCT FROM CASE WHEN c.state = 'returned'
+        THEN (1::bigint, c.amount) ELSE (0::bigint, 0::numeric) END
+LIMIT %(most)s
+"""
+STANDING = """
+SELECT format('round %%s of %%s holds %%s bets over %%s, and its calls say %%s over %%s', r.round,
+    r.provider, r.standing, r.cash + r.bonus, b.count, b.amount) AS said, r.casino_id AS casino,
+    r.provider, r.player_id AS player, r.round
+FROM casino_rounds r CROSS JOIN LATERAL (
+    SELECT count(*), coalesce(sum(amount), 0) AS amount FROM casino_calls c
+    WHERE (c.casino_id, c.provider, c.round) = (r.casino_id, r.provider, r.round)
+        AND c.player_id = r.player_id AND c.kind = 'debit' AND c.state = 'done'
+) b
+WHERE {rounds} AND (b.count, b.amount) IS DISTINCT FROM (r.standing::bigint, r.cash + r.bonus)
+LIMIT %(most)s
+"""
+SINCE = f">= %(at)s::timestamptz - make_interval(secs => {OPEN_S})"
+QUERIES = (MOVED, RETURNED, STANDING)
+
+LAW = Stated(
+    "calls",
+    "a provider's call moved what it says, and a round holds the bets that stand in it",
+    tuple(query.format(calls=True, rounds=True) for query in QUERIES),
+    recent=tuple(
+        query.format(calls=f"c.at {SINCE}", rounds=f"r.touched_at {SINCE}") for query in QUERIES
+    ),
+)

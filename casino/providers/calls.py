@@ -1,0 +1,437 @@
+"""Debit, credit and rollback, as providers ask them: decided once, for every dialect."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+from casino.commands import Answer, Command, Desk, Key, Shelf
+from casino.outbox import Message
+from casino.providers.codes import Code
+from casino.providers.launches import Launched
+from casino.providers.records import (
+    CLOSED,
+    DECLINED,
+    DONE,
+    OPEN,
+    RETURNED,
+    TOMBSTONE,
+    Call,
+    CallKey,
+    Calls,
+    Games,
+    Round,
+    RoundKey,
+    Rounds,
+)
+from casino.stakes import Purse, Split
+from ledger.accounts import Account
+from ledger.errors import AccountClosed, InsufficientFunds, LimitExceeded, Refusal
+from ledger.transfers import Posted, Posting, Transfer
+
+REFUSALS: Mapping[str, Code] = {
+    InsufficientFunds.code: Code.INSUFFICIENT_FUNDS,
+    LimitExceeded.code: Code.LIMIT_EXCEEDED,
+    AccountClosed.code: Code.PLAYER_DISABLED,
+}
+UNNAMED = "~"  # begins the name of a round that the provider gave none
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What providers want done differently."""
+
+    accept_unknown_target: bool  # is the rollback of a bet that never came a success?
+    current_balance: bool  # does a repeated call answer today's balance, or that of the first?
+    refund_must_match: bool  # is a rollback over another amount refused, or the amount ignored?
+    bet_after_payout: bool  # may a round that was paid take another bet?
+    zero_closes: bool  # does a payout of nothing end the round?
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProviderCall(Command):
+    """A call under the provider's own id of it, made with the token of a launched game.
+
+    `player`, `game`, `currency` and `round` are as the provider said them; what it left out is as
+    launched. `request` is its id of the message, where it has one besides the call's.
+    """
+
+    launched: Launched
+    policy: Policy
+    player: str
+    game: str
+    currency: str
+    round: str
+    closes: bool = False
+    request: str | None = None
+
+    @property
+    @abstractmethod
+    def kind(self) -> str:
+        """debit, credit or rollback."""
+
+    @abstractmethod
+    def made(self, desk: Desk) -> Answer | Code:
+        """Do it, or say why not; what is checked for every call is checked. Raises a `Refusal`."""
+
+    @property
+    def verb(self) -> str:
+        return f"provider.{self.kind}"
+
+    def asked(self) -> Mapping[str, Any]:
+        return {
+            "player": self.player,
+            "game": self.game,
+            "currency": self.currency,
+            "round": self.round,
+        }
+
+    def accounts(self) -> Iterable[Account]:
+        return self.purse.accounts()
+
+    def related(self) -> Iterable[Key]:
+        if self.request is not None:
+            yield self._message
+
+    def rows(self) -> Iterable[tuple[type[Shelf[Any, Any]], Any]]:
+        yield Calls, self.at(self.key)
+        yield Games, self.at(self.game)
+        yield Rounds, self.round_key(self.round)
+        yield from self.purse.rows()
+
+    def decide(self, desk: Desk) -> Answer:
+        """The answer, with a code when it is declined: that too stands under the call's id."""
+        calls = desk.shelf(Calls)
+        if calls.get(self.at(self.key)) is not None:
+            return self._no(desk, Code.ROLLED_BACK)  # a tombstone, or it would stand decided
+        if self.request is not None:
+            if self._message in desk.decided:
+                return self._no(desk, Code.CONFLICT)
+            desk.keep(self, Answer({"call": self.key}), place=self._message)
+        try:
+            answer = self._barred() or self.made(desk)
+        except Refusal as refusal:
+            answer = REFUSALS.get(refusal.code, Code.REFUSED)
+        if isinstance(answer, Code):
+            calls.put(self.at(self.key), self.call(desk, state=DECLINED, code=answer))
+            return self._no(desk, answer)
+        return answer
+
+    @cached_property
+    def purse(self) -> Purse:
+        one = self.launched
+        return Purse(one.casino_id, one.player_id, one.asset, self.game)
+
+    @cached_property
+    def mine(self) -> tuple[Account, ...]:
+        """The player's among the accounts."""
+        return tuple(one for one in self.accounts() if one.name.startswith("player:"))
+
+    def at(self, id: str) -> CallKey:
+        return CallKey(self.casino_id, self.launched.provider, id)
+
+    def round_key(self, round: str) -> RoundKey:
+        return RoundKey(self.casino_id, self.launched.provider, self.launched.player_id, round)
+
+    def call(self, desk: Desk, **more: Any) -> Call:
+        """A row for this call."""
+        plain: dict[str, Any] = {
+            "number": desk.books.number(),
+            "kind": self.kind,
+            "state": DONE,
+            "player_id": self.launched.player_id,
+            "asset": self.launched.asset,
+            "game": self.game,
+            "round": self.round,
+            "place": 0,
+            "at": desk.books.now,
+        }
+        return Call(**{**plain, **more})
+
+    def balance(self, desk: Desk) -> int:
+        """All that the player has, of whichever colour."""
+        owned = [one for one in self.mine if not one.name.endswith(":debt")]
+        return sum(desk.books.line(one).available for one in owned)
+
+    def post(
+        self, desk: Desk, type: str, postings: tuple[Posting, ...], reverses: int | None = None
+    ) -> Posted | None:
+        """Move the money, if there is any to move: the last thing that may refuse the call."""
+        if not postings:
+            return None
+        extra = {"provider": self.launched.provider, "call": self.key, "round": self.round}
+        posted = desk.books.post(Transfer(type, postings, extra=extra, reverses=reverses))
+        amount = abs(sum(one.amount for one in postings if one.account in self.mine))
+        data = {"transfer": str(posted.id), "type": type, "asset": self.launched.asset}
+        data |= {"amount": str(amount), "at": posted.at.isoformat()}
+        told = Message(
+            "user",
+            "wallet.moved",
+            self.launched.casino,
+            data,
+            player=str(self.launched.player_id),
+        )
+        desk.messages.append(told)
+        return posted
+
+    def yes(self, desk: Desk, call: Call, **more: Any) -> Answer:
+        body = {
+            "call": self.key,
+            "number": str(call.number),
+            "amount": str(call.amount),
+            "cash": str(call.split.cash),
+            "bonus": str(call.split.bonus),
+            "balance": str(self.balance(desk)),
+            **more,
+        }
+        return Answer(body, transfer_id=call.transfer_id)
+
+    def _no(self, desk: Desk, code: Code) -> Answer:
+        body = {"call": self.key, "detail": DETAILS[code], "balance": str(self.balance(desk))}
+        return Answer(body, code=code)
+
+    def _barred(self) -> Code | None:
+        if self.player != self.launched.player:
+            return Code.OTHER_PLAYER
+        if self.currency != self.launched.currency:
+            return Code.WRONG_CURRENCY
+        return None
+
+    @property
+    def _message(self) -> Key:
+        return f"{self.scope}:messages", self.request or ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Debit(ProviderCall):
+    """A bet. Opens its round, if it is the first of it. Nothing may be bet, too."""
+
+    amount: int
+
+    @property
+    def kind(self) -> str:
+        return "debit"
+
+    def asked(self) -> Mapping[str, Any]:
+        return {**super().asked(), "amount": str(self.amount)}
+
+    def made(self, desk: Desk) -> Answer | Code:
+        rounds = desk.shelf(Rounds)
+        round = rounds.get(self.round_key(self.round))
+        why = self._declined(desk, round)
+        if why is not None:
+            return why
+        split = self.purse.split(desk, self.amount)
+        posted = self.post(desk, "stake", self.purse.paid(split))
+        now = desk.books.now
+        round = round or Round(
+            asset=self.launched.asset, game=self.game, opened_at=now, touched_at=now
+        )
+        call = self.call(
+            desk,
+            amount=self.amount,
+            split=split,
+            place=round.calls + 1,
+            transfer_id=posted and posted.id,
+        )
+        desk.shelf(Calls).put(self.at(self.key), call)
+        stands = replace(round, standing=round.standing + 1, stake=_sum(round.stake, split))
+        rounds.put(self.round_key(self.round), _touched(stands, now, closes=self.closes))
+        return self.yes(desk, call)
+
+    def _declined(self, desk: Desk, round: Round | None) -> Code | None:
+        if self.launched.expires_at <= desk.books.now:
+            return Code.TOKEN_EXPIRED
+        if not desk.shelf(Games).get(self.at(self.game)):
+            return Code.UNKNOWN_GAME
+        if any(desk.books.line(one).closed for one in self.mine):
+            return Code.PLAYER_DISABLED
+        if round is not None:
+            if round.asset != self.launched.asset:
+                return Code.WRONG_CURRENCY
+            if round.state != OPEN or (round.settled and not self.policy.bet_after_payout):
+                return Code.ROUND_CLOSED
+        if self.amount > self.purse.available(desk):
+            return Code.INSUFFICIENT_FUNDS
+        return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Credit(ProviderCall):
+    """A payout, of a bet by its `target` or of a round. It is taken after the game's end, too."""
+
+    amount: int
+    target: str | None = None
+
+    @property
+    def kind(self) -> str:
+        return "credit"
+
+    def asked(self) -> Mapping[str, Any]:
+        return {**super().asked(), "amount": str(self.amount), "target": self.target}
+
+    def rows(self) -> Iterable[tuple[type[Shelf[Any, Any]], Any]]:
+        yield from super().rows()
+        if self.target is not None:
+            yield Calls, self.at(self.target)
+            yield Rounds, replaced(self.round_key(self.round), self.target)
+
+    def made(self, desk: Desk) -> Answer | Code:
+        bet = desk.shelf(Calls).get(self.at(self.target)) if self.target is not None else None
+        if self.target is not None:
+            why = self._unpayable(bet)
+            if why is not None:
+                return why
+        name = self.round if bet is None else bet.round
+        rounds = desk.shelf(Rounds)
+        round = rounds.get(self.round_key(name))
+        if round is None or round.asset != self.launched.asset:
+            return Code.BET_NOT_FOUND
+        if round.standing == 0:
+            return Code.ROLLED_BACK
+        if round.state == CLOSED:
+            return Code.ALREADY_SETTLED
+        won = self.purse.won(round.stake if bet is None else bet.split, self.amount)
+        posted = self.post(desk, "payout", self.purse.given(won))
+        call = self.call(
+            desk,
+            amount=self.amount,
+            split=won,
+            round=name,
+            place=round.calls + 1,
+            target=self.target,
+            transfer_id=posted and posted.id,
+        )
+        desk.shelf(Calls).put(self.at(self.key), call)
+        lost = self.amount == 0 and self.policy.zero_closes and not name.startswith(UNNAMED)
+        paid = replace(round, settled=call.place)
+        rounds.put(self.round_key(name), _touched(paid, desk.books.now, closes=self.closes or lost))
+        return self.yes(desk, call)
+
+    def _unpayable(self, bet: Call | None) -> Code | None:
+        if bet is not None and bet.state in (RETURNED, TOMBSTONE):
+            return Code.ROLLED_BACK
+        mine = bet is not None and bet.player_id == self.launched.player_id
+        if bet is None or not mine or bet.kind != "debit" or bet.state != DONE:
+            return Code.BET_NOT_FOUND
+        if bet.round != self.round and not self.round.startswith(UNNAMED):
+            return Code.BET_NOT_FOUND
+        return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rollback(ProviderCall):
+    """Takes a bet back, as it was paid; `amount` is only compared, where the provider's ways ask.
+
+    A bet that never came is barred for good: it may be on its way still.
+    """
+
+    target: str
+    amount: int | None = None
+
+    @property
+    def kind(self) -> str:
+        return "rollback"
+
+    def asked(self) -> Mapping[str, Any]:
+        said = None if self.amount is None else str(self.amount)
+        return {**super().asked(), "target": self.target, "amount": said}
+
+    def rows(self) -> Iterable[tuple[type[Shelf[Any, Any]], Any]]:
+        yield from super().rows()
+        yield Calls, self.at(self.target)
+        yield Rounds, replaced(self.round_key(self.round), self.target)
+
+    def made(self, desk: Desk) -> Answer | Code:
+        calls, rounds = desk.shelf(Calls), desk.shelf(Rounds)
+        bet = calls.get(self.at(self.target))
+        if bet is None or bet.state in (TOMBSTONE, DECLINED):
+            return self._nothing(desk, bet)
+        round = rounds.get(self.round_key(bet.round))
+        why = self._irrevocable(bet, round)
+        if why is not None or round is None:
+            return why or Code.BET_NOT_FOUND
+        posted = self.post(desk, "refund", self.purse.given(bet.split), bet.transfer_id)
+        call = self.call(
+            desk,
+            amount=bet.amount,
+            split=bet.split,
+            round=bet.round,
+            place=round.calls + 1,
+            target=self.target,
+            transfer_id=posted and posted.id,
+        )
+        calls.put(self.at(self.key), call)
+        calls.put(self.at(self.target), replace(bet, state=RETURNED))
+        left = Split(round.stake.cash - bet.split.cash, round.stake.bonus - bet.split.bonus)
+        back = replace(round, standing=round.standing - 1, stake=left)
+        rounds.put(self.round_key(bet.round), _touched(back, desk.books.now, closes=self.closes))
+        return self.yes(desk, call)
+
+    def _nothing(self, desk: Desk, bet: Call | None) -> Answer:
+        """There is no money to give back, and there never will be."""
+        calls = desk.shelf(Calls)
+        if bet is None:
+            calls.put(self.at(self.target), self.call(desk, kind="debit", state=TOMBSTONE))
+        call = self.call(desk, target=self.target)
+        calls.put(self.at(self.key), call)
+        barred = bet is None or bet.state == TOMBSTONE
+        return self.yes(desk, call, nothing=True, **({"tombstone": True} if barred else {}))
+
+    def _irrevocable(self, bet: Call, round: Round | None) -> Code | None:
+        if bet.player_id != self.launched.player_id or bet.asset != self.launched.asset:
+            return Code.BET_NOT_FOUND
+        if bet.kind != "debit":
+            return Code.NOT_A_BET
+        if bet.state == RETURNED or bet.reversed:
+            return Code.ALREADY_ROLLED_BACK
+        if round is not None and round.settled > bet.place:
+            return Code.ALREADY_SETTLED
+        if self.policy.refund_must_match and self.amount not in (None, bet.amount):
+            return Code.AMOUNT_MISMATCH
+        return None
+
+
+DETAILS: Mapping[Code, str] = {
+    Code.CONFLICT: "the id stands for another call",
+    Code.TOKEN_EXPIRED: "the session is over",
+    Code.OTHER_PLAYER: "the session is another player's",
+    Code.UNKNOWN_GAME: "there is no such game",
+    Code.WRONG_CURRENCY: "the session is in another currency",
+    Code.PLAYER_DISABLED: "the player's account is closed",
+    Code.INSUFFICIENT_FUNDS: "not enough money",
+    Code.LIMIT_EXCEEDED: "a limit is reached",
+    Code.ROUND_CLOSED: "the round takes no more bets",
+    Code.BET_NOT_FOUND: "there is no such bet",
+    Code.NOT_A_BET: "only a bet can be rolled back",
+    Code.ROLLED_BACK: "the bet was rolled back",
+    Code.ALREADY_ROLLED_BACK: "the bet was rolled back before",
+    Code.ALREADY_SETTLED: "the round is settled",
+    Code.AMOUNT_MISMATCH: "the bet was over another amount",
+    Code.REFUSED: "the casino's rules do not allow it",
+}
+
+
+def replaced(key: RoundKey, call: str) -> RoundKey:
+    """The round of an earlier call, whatever its name."""
+    return key._replace(round="", call=call)
+
+
+def _sum(one: Split, other: Split) -> Split:
+    return Split(one.cash + other.cash, one.bonus + other.bonus)
+
+
+def _touched(round: Round, now: datetime, *, closes: bool) -> Round:
+    """After one more call; what is closed stays so."""
+    shut = closes and round.state != CLOSED
+    return replace(
+        round,
+        calls=round.calls + 1,
+        touched_at=now,
+        state=CLOSED if shut else round.state,
+        closed_at=now if shut else round.closed_at,
+    )

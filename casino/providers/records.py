@@ -1,0 +1,320 @@
+"""Rounds, calls and games of providers, as rows beside the books."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from casino.commands import Shelf
+from casino.stakes import Split
+from db.arrays import numbers, texts, times
+from db.session import driver
+from ledger.posting import Statement
+
+NOTHING = Split(0)
+OPEN, CLOSED, STALE = "open", "closed", "stale"
+DONE, DECLINED, RETURNED, TOMBSTONE = "done", "declined", "returned", "tombstone"
+
+K = TypeVar("K", bound=tuple[Any, ...])
+R = TypeVar("R")
+
+
+class CallKey(NamedTuple):
+    """Where a call stands: ids are a provider's own, and a provider's at one casino."""
+
+    casino_id: int
+    provider: str
+    id: str
+
+
+class RoundKey(NamedTuple):
+    """A player's part in a provider's round.
+
+    With `call` it is looked up as that of an earlier call, and then stands under its own name.
+    """
+
+    casino_id: int
+    provider: str
+    player_id: int
+    round: str
+    call: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """A debit, credit or rollback that was decided; see `db.providers`."""
+
+    number: int
+    kind: str
+    state: str
+    player_id: int
+    asset: str
+    game: str
+    round: str
+    place: int
+    at: datetime
+    code: str | None = None
+    target: str | None = None
+    amount: int = 0
+    split: Split = NOTHING
+    transfer_id: int | None = None
+    reversed: bool = False  # its transfer was taken back, by whomever
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Round:
+    """What stands in a round; see `db.providers`."""
+
+    asset: str
+    game: str
+    opened_at: datetime
+    touched_at: datetime
+    state: str = OPEN
+    calls: int = 0
+    settled: int = 0
+    standing: int = 0
+    stake: Split = NOTHING
+    closed_at: datetime | None = None
+
+
+class Rows(Shelf[K, R], Generic[K, R]):
+    """Rows that are inserted when they were not found, so that two at once cannot both make one."""
+
+    def __init__(self, rows: Mapping[K, R]) -> None:
+        super().__init__(rows)
+        self._found = frozenset(rows)
+
+    def writes(self) -> Iterable[Statement]:
+        made = [one for one in sorted(self.changed.items()) if one[0] not in self._found]
+        kept = [one for one in sorted(self.changed.items()) if one[0] in self._found]
+        if made:
+            yield self.inserted(made)
+        if kept:
+            yield self.updated(kept)
+
+    def inserted(self, rows: Sequence[tuple[K, R]]) -> Statement:
+        raise NotImplementedError
+
+    def updated(self, rows: Sequence[tuple[K, R]]) -> Statement:
+        raise NotImplementedError
+
+
+# LIMIT keeps it a look at the index for each key, however little the planner knows of the table.
+CALLS = b"""
+SELECT c.*, c.transfer_id IS NOT NULL
+    AND EXISTS (SELECT FROM transfers t WHERE t.reverses = c.transfer_id)
+FROM unnest(%s::int[], %s::text[], %s::text[]) AS n(casino_id, provider, id)
+CROSS JOIN LATERAL (
+    SELECT casino_id, provider, id, number, kind, state, code, player_id, asset, game, round,
+        place, target, amount, cash, bonus, transfer_id, at
+    FROM casino_calls WHERE casino_id = n.casino_id AND provider = n.provider AND id = n.id
+    LIMIT 1 FOR NO KEY UPDATE
+) c
+"""
+NEW_CALLS = b"""
+INSERT INTO casino_calls (casino_id, provider, id, number, kind, state, code, player_id, asset,
+    game, round, place, target, amount, cash, bonus, transfer_id, at)
+SELECT * FROM unnest(%s::int[], %s::text[], %s::text[], %s::bigint[], %s::text[], %s::text[],
+    %s::text[], %s::bigint[], %s::text[], %s::text[], %s::text[], %s::int[], %s::text[],
+    %s::numeric[], %s::numeric[], %s::numeric[], %s::bigint[], %s::timestamptz[])
+"""
+MOVED_CALLS = b"""
+UPDATE casino_calls c SET state = n.state
+FROM unnest(%s::int[], %s::text[], %s::text[], %s::text[]) AS n(casino_id, provider, id, state)
+WHERE (c.casino_id, c.provider, c.id) = (n.casino_id, n.provider, n.id)
+"""
+
+
+class Calls(Rows[CallKey, Call]):
+    @classmethod
+    def find(cls, keys: Sequence[CallKey]) -> Statement:
+        ids, providers, names = zip(*keys, strict=True)
+        return CALLS, (numbers(ids), texts(providers), texts(names))
+
+    @classmethod
+    def read(cls, row: Sequence[Any]) -> tuple[CallKey, Call]:
+        _, _, _, number, kind, state, code, player, asset, game, round, place, *rest = row
+        target, amount, cash, bonus, transfer_id, at, reversed = rest
+        return CallKey(*row[:3]), Call(
+            number=number,
+            kind=kind,
+            state=state,
+            code=code,
+            player_id=player,
+            asset=asset,
+            game=game,
+            round=round,
+            place=place,
+            target=target,
+            amount=int(amount),
+            split=Split(int(cash), int(bonus)),
+            transfer_id=transfer_id,
+            at=at,
+            reversed=reversed,
+        )
+
+    def inserted(self, rows: Sequence[tuple[CallKey, Call]]) -> Statement:
+        keys, calls = [key for key, _ in rows], [call for _, call in rows]
+        return NEW_CALLS, (
+            *_names(keys),
+            numbers(one.number for one in calls),
+            texts(one.kind for one in calls),
+            texts(one.state for one in calls),
+            texts(one.code for one in calls),
+            numbers(one.player_id for one in calls),
+            texts(one.asset for one in calls),
+            texts(one.game for one in calls),
+            texts(one.round for one in calls),
+            numbers(one.place for one in calls),
+            texts(one.target for one in calls),
+            numbers(one.amount for one in calls),
+            numbers(one.split.cash for one in calls),
+            numbers(one.split.bonus for one in calls),
+            numbers(one.transfer_id for one in calls),
+            times(one.at for one in calls),
+        )
+
+    def updated(self, rows: Sequence[tuple[CallKey, Call]]) -> Statement:
+        return MOVED_CALLS, (*_names([key for key, _ in rows]), texts(one.state for _, one in rows))
+
+
+ROUNDS = b"""
+SELECT r.* FROM (
+    SELECT DISTINCT n.casino_id, n.provider, n.player_id, coalesce(c.round, n.round) AS round
+    FROM unnest(%s::int[], %s::text[], %s::bigint[], %s::text[], %s::text[])
+        AS n(casino_id, provider, player_id, round, call)
+    LEFT JOIN LATERAL (
+        SELECT round FROM casino_calls
+        WHERE casino_id = n.casino_id AND provider = n.provider AND id = nullif(n.call, '') LIMIT 1
+    ) c ON true
+    ORDER BY 1, 2, 3, 4
+) n
+CROSS JOIN LATERAL (
+    SELECT casino_id, provider, player_id, round, asset, game, state, calls, settled, standing,
+        cash, bonus, opened_at, touched_at, closed_at
+    FROM casino_rounds
+    WHERE casino_id = n.casino_id AND provider = n.provider AND player_id = n.player_id
+        AND round = n.round
+    LIMIT 1 FOR NO KEY UPDATE
+) r
+"""
+NEW_ROUNDS = b"""
+INSERT INTO casino_rounds (casino_id, provider, player_id, round, asset, game, state, calls,
+    settled, standing, cash, bonus, opened_at, touched_at, closed_at)
+SELECT * FROM unnest(%s::int[], %s::text[], %s::bigint[], %s::text[], %s::text[], %s::text[],
+    %s::text[], %s::int[], %s::int[], %s::int[], %s::numeric[], %s::numeric[], %s::timestamptz[],
+    %s::timestamptz[], %s::timestamptz[])
+"""
+MOVED_ROUNDS = b"""
+UPDATE casino_rounds r SET state = n.state, calls = n.calls, settled = n.settled,
+    standing = n.standing, cash = n.cash, bonus = n.bonus, touched_at = n.touched_at,
+    closed_at = n.closed_at
+FROM unnest(%s::int[], %s::text[], %s::bigint[], %s::text[], %s::text[], %s::text[], %s::text[],
+    %s::int[], %s::int[], %s::int[], %s::numeric[], %s::numeric[], %s::timestamptz[],
+    %s::timestamptz[], %s::timestamptz[])
+    AS n(casino_id, provider, player_id, round, asset, game, state, calls, settled, standing, cash,
+        bonus, opened_at, touched_at, closed_at)
+WHERE (r.casino_id, r.provider, r.player_id, r.round)
+    = (n.casino_id, n.provider, n.player_id, n.round)
+"""
+CLOSE_STALE = b"""
+UPDATE casino_rounds SET state = 'stale', closed_at = now()
+WHERE ctid IN (
+    SELECT ctid FROM casino_rounds
+    WHERE state = 'open' AND touched_at < now() - make_interval(hours => %s)
+    ORDER BY touched_at LIMIT %s FOR UPDATE SKIP LOCKED
+)
+"""
+
+
+class Rounds(Rows[RoundKey, Round]):
+    @classmethod
+    def find(cls, keys: Sequence[RoundKey]) -> Statement:
+        ids, providers, players, rounds, calls = zip(*keys, strict=True)
+        found = (numbers(ids), texts(providers), numbers(players), texts(rounds), texts(calls))
+        return ROUNDS, found
+
+    @classmethod
+    def read(cls, row: Sequence[Any]) -> tuple[RoundKey, Round]:
+        asset, game, state, calls, settled, standing, cash, bonus, opened, touched, closed = row[4:]
+        return RoundKey(*row[:4]), Round(
+            asset=asset,
+            game=game,
+            state=state,
+            calls=calls,
+            settled=settled,
+            standing=standing,
+            stake=Split(int(cash), int(bonus)),
+            opened_at=opened,
+            touched_at=touched,
+            closed_at=closed,
+        )
+
+    def inserted(self, rows: Sequence[tuple[RoundKey, Round]]) -> Statement:
+        return NEW_ROUNDS, self._columns(rows)
+
+    def updated(self, rows: Sequence[tuple[RoundKey, Round]]) -> Statement:
+        return MOVED_ROUNDS, self._columns(rows)
+
+    def _columns(self, rows: Sequence[tuple[RoundKey, Round]]) -> tuple[str, ...]:
+        keys, rounds = [key for key, _ in rows], [round for _, round in rows]
+        return (
+            numbers(key.casino_id for key in keys),
+            texts(key.provider for key in keys),
+            numbers(key.player_id for key in keys),
+            texts(key.round for key in keys),
+            texts(one.asset for one in rounds),
+            texts(one.game for one in rounds),
+            texts(one.state for one in rounds),
+            numbers(one.calls for one in rounds),
+            numbers(one.settled for one in rounds),
+            numbers(one.standing for one in rounds),
+            numbers(one.stake.cash for one in rounds),
+            numbers(one.stake.bonus for one in rounds),
+            times(one.opened_at for one in rounds),
+            times(one.touched_at for one in rounds),
+            times(one.closed_at for one in rounds),
+        )
+
+
+GAMES = b"""
+SELECT g.casino_id, g.provider, g.code, g.closed_at IS NULL FROM casino_games g
+JOIN unnest(%s::int[], %s::text[], %s::text[]) AS n(casino_id, provider, code)
+    USING (casino_id, provider, code)
+"""
+
+
+class Games(Shelf[CallKey, bool]):
+    """Games that are offered, by their provider's code; only looked at, so not locked."""
+
+    @classmethod
+    def find(cls, keys: Sequence[CallKey]) -> Statement:
+        return GAMES, _names(keys)
+
+    @classmethod
+    def read(cls, row: Sequence[Any]) -> tuple[CallKey, bool]:
+        return CallKey(*row[:3]), row[3]
+
+    def writes(self) -> Iterable[Statement]:
+        return ()
+
+
+async def close_stale(session: AsyncSession, *, hours: int, limit: int = 1000) -> int:
+    """Close rounds in which nothing came for so long; how many those were.
+
+    They take no more bets. What they are owed still comes in: a late payout is better than none.
+    """
+    connection = await driver(session)
+    return (await connection.execute(CLOSE_STALE, (hours, limit))).rowcount
+
+
+def _names(keys: Sequence[CallKey]) -> tuple[str, str, str]:
+    return (
+        numbers(key.casino_id for key in keys),
+        texts(key.provider for key in keys),
+        texts(key.id for key in keys),
+    )

@@ -1,0 +1,119 @@
+"""Providers as the casino sees them: their games, launches, rounds, and every call they made."""
+
+from datetime import datetime
+from decimal import Decimal
+
+from sqlalchemy import CheckConstraint, Index
+from sqlalchemy import text as sql
+from sqlmodel import Field, SQLModel
+
+from db import columns
+from db.columns import big, moment, now, text
+
+
+class CasinoGame(SQLModel, table=True):
+    """A provider's game, by the provider's own code of it, as one casino offers it."""
+
+    __tablename__ = "casino_games"
+
+    casino_id: int = Field(primary_key=True)
+    provider: str = text(primary_key=True)
+    code: str = text(primary_key=True)
+    name: str = text()
+    closed_at: datetime | None = moment(default=None)
+
+
+class CasinoLaunch(SQLModel, table=True):
+    """A launched game: the SHA-256 of its token, and who plays what, in which asset, until when.
+
+    Never changed or deleted: wins and rollbacks may come long after `expires_at`.
+    """
+
+    __tablename__ = "casino_launches"
+
+    digest: bytes = Field(primary_key=True)
+    casino_id: int = Field()
+    provider: str = text()
+    game: str = text()
+    player_id: int = big()
+    player: str = text()
+    asset: str = text()
+    at: datetime | None = now(default=None, nullable=False)
+    expires_at: datetime = moment()
+
+
+class CasinoRound(SQLModel, table=True):
+    """A player's round, by the provider's id of it.
+
+    `state` is open, closed (the provider said so) or stale (nothing came for too long). `calls`
+    counts its calls, `settled` is the number among them of the latest payout, `standing` counts
+    bets that were not rolled back, of which `cash` and `bonus` are the stakes.
+    """
+
+    __tablename__ = "casino_rounds"
+    __table_args__ = (
+        CheckConstraint("standing >= 0 and cash >= 0 and bonus >= 0", name="rounds_standing"),
+        Index("casino_rounds_open", "touched_at", postgresql_where=sql("state = 'open'")),
+        Index(
+            "casino_rounds_unresolved",
+            "casino_id",
+            "provider",
+            "touched_at",
+            postgresql_where=sql("settled = 0 and standing > 0"),
+        ),
+    )
+
+    casino_id: int = Field(primary_key=True)
+    provider: str = text(primary_key=True)
+    player_id: int = big(primary_key=True)
+    round: str = text(primary_key=True)
+    asset: str = text()
+    game: str = text()
+    state: str = text()
+    calls: int = Field()
+    settled: int = Field()
+    standing: int = Field()
+    cash: Decimal = columns.amount()
+    bonus: Decimal = columns.amount()
+    opened_at: datetime = moment()
+    touched_at: datetime = moment()
+    closed_at: datetime | None = moment(default=None)
+
+
+class CasinoCall(SQLModel, table=True):
+    """A provider's debit, credit or rollback, by the provider's id of it.
+
+    `state` is done, declined, returned (a debit that was rolled back) or tombstone (a debit that
+    was rolled back before it came). `cash` and `bonus` are how `amount` was paid; `place` is its
+    number in its round.
+    """
+
+    __tablename__ = "casino_calls"
+    __table_args__ = (
+        CheckConstraint(
+            "amount >= 0 and cash >= 0 and bonus >= 0 and"
+            " (kind <> 'debit' or state not in ('done', 'returned') or amount = cash + bonus)",
+            name="calls_split",
+        ),
+        Index("casino_calls_round", "casino_id", "provider", "round"),
+        Index("casino_calls_at", "casino_id", "provider", "at"),
+    )
+
+    casino_id: int = Field(primary_key=True)
+    provider: str = text(primary_key=True)
+    id: str = text(primary_key=True)
+    number: int = big()
+    kind: str = text()
+    state: str = text()
+    code: str | None = text(default=None)
+    player_id: int = big()
+    asset: str = text()
+    game: str = text()
+    round: str = text()
+    place: int = Field()
+    target: str | None = text(default=None)
+    amount: Decimal = columns.amount()
+    cash: Decimal = columns.amount()
+    bonus: Decimal = columns.amount()
+    transfer_id: int | None = big(default=None)
+    at: datetime = moment()

@@ -1,0 +1,355 @@
+"""Calls as the casino decides them, under each policy; amounts, signatures and bonus money."""
+
+from __future__ import annotations
+
+import base64
+import itertools
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from Crypto.Hash import SHA256
+from Crypto.PublicKey import RSA
+from Crypto.Signature import pkcs1_15
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import text
+
+from casino import samples as wallet_samples
+from casino.commands import Answer, Command, Desk, run_many
+from casino.providers import DIALECTS, samples
+from casino.providers.calls import Credit, Debit, Policy, ProviderCall, Rollback
+from casino.providers.codes import Code, Refused
+from casino.providers.launches import Launched
+from casino.providers.money import MOST, Scaled
+from casino.providers.samples import USD
+from casino.providers.signatures import hmac_sha256, is_hmac, is_rsa
+from casino.stakes import Purse, Split
+from casino.wallets import TREASURY, Move, move_many
+from db import session
+from ledger.accounts import Account, bonus
+from ledger.transfers import Posting, Transfer
+
+_numbers = itertools.count(1)
+LATER = datetime.now(UTC) + timedelta(hours=1)
+STRICT = Policy(
+    accept_unknown_target=False,
+    current_balance=True,
+    refund_must_match=True,
+    bet_after_payout=False,
+    zero_closes=True,
+)
+
+
+def fresh(name: str) -> str:
+    return f"{name}-{next(_numbers)}"
+
+
+@pytest.fixture(scope="module", autouse=True)
+async def house(database_url: str) -> AsyncIterator[None]:
+    session.configure(database_url)
+    async with session.transaction() as opened:
+        await wallet_samples.give(opened, "house")
+        await samples.give(opened, "house")
+    yield
+    await session.close()
+
+
+@pytest.fixture
+async def launched() -> Launched:
+    """A player of their own, with ten dollars."""
+    player_id = next(_numbers) + 1000
+    one = Launched(b"d", 1, "house", "jaqpot", "1", player_id, "ada", USD, "USD", 2, LATER)
+    move = Move(
+        casino_id=1,
+        casino="house",
+        scope="tests",
+        key=fresh("move"),
+        actor="tests",
+        type="top_up",
+        player_id=player_id,
+        asset=USD,
+        amount=1000,
+        source=TREASURY,
+        target=f"player:{player_id}:cash",
+    )
+    async with session.transaction() as opened:
+        await move_many(opened, [move])
+    return one
+
+
+def call(kind: type[ProviderCall], launched: Launched, **said: Any) -> Any:
+    plain: dict[str, Any] = {
+        "casino_id": 1,
+        "scope": "provider:1:jaqpot",
+        "key": fresh("call"),
+        "actor": "provider:jaqpot",
+        "launched": launched,
+        "policy": STRICT,
+        "player": "ada",
+        "game": "1",
+        "currency": "USD",
+        "round": "round",
+    }
+    return kind(**{**plain, **said})
+
+
+async def run(*commands: Command) -> list[Answer]:
+    """In one transaction, as they would come in one batch."""
+    async with session.transaction() as opened:
+        answers = await run_many(opened, commands)
+    found = [one for one in answers if isinstance(one, Answer)]
+    assert len(found) == len(answers)
+    return found
+
+
+async def test_a_rollback_over_another_amount_is_refused_where_amounts_must_match(
+    launched: Launched,
+) -> None:
+    """31"""
+    bet = call(Debit, launched, amount=100)
+    wrong = call(Rollback, launched, target=bet.key, amount=40)
+    right = call(Rollback, launched, target=bet.key, amount=100)
+    answers = await run(bet, wrong, right)
+    assert [one.code for one in answers] == [None, Code.AMOUNT_MISMATCH, None]
+    assert answers[2].body["balance"] == "1000"
+
+
+async def test_a_batch_that_holds_a_whole_round_is_decided_in_its_order(
+    launched: Launched,
+) -> None:
+    bet, other = call(Debit, launched, amount=100), call(Debit, launched, amount=50)
+    late = fresh("late")
+    answers = await run(
+        call(Rollback, launched, target=late),
+        call(Debit, launched, amount=10, key=late),
+        bet,
+        other,
+        call(Rollback, launched, target=other.key),
+        call(Credit, launched, amount=300, target=bet.key),
+        call(Debit, launched, amount=10),
+        bet,
+    )
+    rolled, closed = Code.ROLLED_BACK, Code.ROUND_CLOSED
+    assert [one.code for one in answers] == [None, rolled, None, None, None, None, closed, None]
+    assert [one.replayed for one in answers] == [False] * 7 + [True]
+    assert answers[6].body["balance"] == "1200"
+
+
+async def test_a_payout_of_a_round_without_a_standing_bet_is_refused(
+    launched: Launched,
+) -> None:
+    """24"""
+    bet = call(Debit, launched, amount=100)
+    back = call(Rollback, launched, target=bet.key)
+    paid = call(Credit, launched, amount=500)
+    answers = await run(bet, back, paid, call(Credit, launched, amount=500, round="never"))
+    assert [one.code for one in answers] == [None, None, Code.ROLLED_BACK, Code.BET_NOT_FOUND]
+    assert answers[3].body["balance"] == "1000"
+
+
+async def test_a_call_that_was_decided_is_never_changed(launched: Launched) -> None:
+    """13"""
+    bet = call(Debit, launched, amount=100)
+    await run(bet)
+    for statement in (
+        "UPDATE casino_calls SET amount = 1, cash = 1 WHERE id = :id",
+        "UPDATE casino_calls SET state = 'tombstone' WHERE id = :id",
+        "DELETE FROM casino_calls WHERE id = :id",
+    ):
+        with pytest.raises(Exception, match="never allowed"):
+            async with session.transaction() as opened:
+                await opened.execute(text(statement), {"id": bet.key})
+
+
+async def test_a_bet_taken_back_by_other_hands_is_not_refunded_again(launched: Launched) -> None:
+    bet = call(Debit, launched, amount=100)
+    [answer] = await run(bet)
+    assert answer.transfer_id is not None
+    mine = Account(1, f"player:{launched.player_id}:cash", USD)
+    back = (Posting(mine, 100), Posting(Account(1, "house:stakes", USD), -100))
+    async with session.transaction() as opened:
+        await run_many(opened, [_Posted(bet, Transfer("undo", back, reverses=answer.transfer_id))])
+    [refused] = await run(call(Rollback, launched, target=bet.key))
+    assert (refused.code, refused.body["balance"]) == (Code.ALREADY_ROLLED_BACK, "1000")
+
+
+class _Posted(Command):
+    """A transfer by hand."""
+
+    def __init__(self, like: Debit, transfer: Transfer) -> None:
+        object.__setattr__(self, "transfer", transfer)
+        super().__init__(casino_id=1, scope="hands", key=f"undo {like.key}", actor="a person")
+
+    @property
+    def verb(self) -> str:
+        return "undo"
+
+    def asked(self) -> dict[str, Any]:
+        return {}
+
+    def accounts(self) -> Iterable[Account]:
+        transfer: Transfer = vars(self)["transfer"]
+        return [one.account for one in transfer.postings]
+
+    def decide(self, desk: Desk) -> Answer:
+        return Answer({"transfer": str(desk.books.post(vars(self)["transfer"]).id)})
+
+
+@dataclass(frozen=True, slots=True)
+class Mixed(Purse):
+    """A purse that pays half of every stake with bonus money."""
+
+    def accounts(self) -> Iterable[Account]:
+        yield from super(Mixed, self).accounts()
+        yield bonus(self.casino_id, self.player_id, self.asset)
+        yield Account(self.casino_id, "house:stakes:bonus", self.asset)
+
+    def available(self, desk: Desk) -> int:
+        return sum(
+            desk.books.line(one).available for one in self.accounts() if "player" in one.name
+        )
+
+    def split(self, desk: Desk, amount: int) -> Split:
+        return Split(amount - amount // 2, amount // 2)
+
+    def won(self, stake: Split, amount: int) -> Split:
+        part = amount * stake.bonus // max(stake.total, 1)
+        return Split(amount - part, part)
+
+    def _moved(self, split: Split, sign: int) -> tuple[Posting, ...]:
+        postings = super(Mixed, self)._moved(split, sign)
+        if not split.bonus:
+            return postings
+        mine, house = tuple(self.accounts())[2:]
+        return (
+            *postings,
+            Posting(mine, sign * split.bonus),
+            Posting(house, -sign * split.bonus),
+        )
+
+
+def mixed(kind: type[ProviderCall]) -> type[ProviderCall]:
+    """The same call from the mixed purse."""
+
+    def purse(self: ProviderCall) -> Purse:
+        one = self.launched
+        return Mixed(one.casino_id, one.player_id, one.asset, self.game)
+
+    return type(f"Mixed{kind.__name__}", (kind,), {"purse": property(purse)})
+
+
+async def test_a_stake_in_two_colours_comes_back_in_both(launched: Launched) -> None:
+    """31, 54"""
+    mine = bonus(1, launched.player_id, USD)
+    gift = (Posting(mine, 500), Posting(Account(1, "house:stakes:bonus", USD), -500))
+    bet = call(mixed(Debit), launched, amount=101)
+    gone = call(mixed(Debit), launched, amount=300)
+    answers = await run(
+        _Posted(bet, Transfer("gift", gift)),
+        bet,
+        gone,
+        call(mixed(Rollback), launched, target=gone.key, amount=300),
+        call(mixed(Credit), launched, amount=202, target=bet.key),
+    )
+    bodies = [one.body for one in answers[1:]]
+    assert [one["balance"] for one in bodies] == ["1399", "1099", "1399", "1601"]
+    split = [(one["cash"], one["bonus"]) for one in bodies]
+    assert split == [("51", "50"), ("150", "150"), ("150", "150"), ("102", "100")]
+    async with session.transaction() as opened:
+        found = await opened.execute(
+            text("SELECT name, balance::int FROM accounts WHERE name LIKE :mine"),
+            {"mine": f"player:{launched.player_id}:%"},
+        )
+        assert dict(iter(found)) == {
+            f"player:{launched.player_id}:cash": 1051,
+            mine.name: 550,
+        }
+
+
+async def test_a_refusal_of_the_books_is_an_answer_too(launched: Launched) -> None:
+    async with session.transaction() as opened:
+        await opened.execute(
+            text("UPDATE accounts SET closed_at = now() WHERE name = :name"),
+            {"name": f"player:{launched.player_id}:cash"},
+        )
+    bet = replace(call(Debit, launched, amount=0), key=fresh("bet"))
+    [answer] = await run(bet)
+    assert answer.code == Code.PLAYER_DISABLED
+
+
+@given(st.integers(0, 10**24), st.integers(0, 18), st.sampled_from([None, 0, 2, 5, 18]))
+def test_what_is_said_is_read_as_the_same_amount(
+    amount: int, scale: int, digits: int | None
+) -> None:
+    """49"""
+    money = Scaled(digits)
+    said = money.say(amount, scale)
+    if digits is None or digits >= scale:
+        assert money.read(said, scale) == amount
+    else:
+        assert money.read(said, scale) <= amount < money.read(said + 1, scale)
+
+
+AMOUNTS: list[tuple[Scaled, int, int, int]] = [
+    (Scaled(), 0, 2, 0),
+    (Scaled(), 150, 2, 150),
+    (Scaled(5), 356_000, 2, 356),
+    (Scaled(5), 1, 8, 1000),
+]
+NO_AMOUNTS: list[tuple[Scaled, object, Code]] = [
+    (Scaled(5), 356_001, Code.BAD_AMOUNT),
+    (Scaled(), MOST + 1, Code.BAD_AMOUNT),
+    (Scaled(), -1, Code.NEGATIVE_AMOUNT),
+    (Scaled(), 1.0, Code.WRONG_TYPE),
+    (Scaled(), "1", Code.WRONG_TYPE),
+    (Scaled(), True, Code.WRONG_TYPE),
+    (Scaled(), None, Code.WRONG_TYPE),
+]
+
+
+@pytest.mark.parametrize(("money", "said", "scale", "meant"), AMOUNTS)
+def test_amounts_are_read_exactly(money: Scaled, said: int, scale: int, meant: int) -> None:
+    """49"""
+    assert money.read(said, scale) == meant
+
+
+@pytest.mark.parametrize(("money", "said", "code"), NO_AMOUNTS)
+def test_what_is_no_exact_amount_is_refused(money: Scaled, said: object, code: Code) -> None:
+    """49"""
+    with pytest.raises(Refused) as refused:
+        money.read(said, 2)
+    assert refused.value.code == code
+
+
+def test_a_signature_is_lower_case_hex_of_the_raw_bytes() -> None:
+    """1"""
+    body, known = b"what do ya want for nothing?", "Jefe"  # RFC 4231, test case 2
+    said = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
+    assert hmac_sha256(body, known) == said
+    assert is_hmac(body, said, ["another", known])
+    for wrong in (said.upper(), said[:-1], said + "0", "", f" {said}", said.encode().hex()):
+        assert not is_hmac(body, wrong, [known])
+    assert not is_hmac(body, said, [])
+
+
+def test_a_signature_by_rsa_needs_one_of_the_keys() -> None:
+    """1"""
+    one, other = RSA.generate(1024), RSA.generate(1024)
+    pems = [key.public_key().export_key().decode() for key in (one, other)]
+    made = base64.b64encode(pkcs1_15.new(other).sign(SHA256.new(b"body"))).decode()
+    assert is_rsa(b"body", made, pems)
+    assert not is_rsa(b"body", made, pems[:1])
+    assert not is_rsa(b"body ", made, pems)
+    assert not is_rsa(b"body", "no base64!", pems)
+    assert not is_rsa(b"body", "", pems)
+
+
+def test_dialects_do_not_share_a_path() -> None:
+    paths = [path for dialect in DIALECTS.values() for path in dialect.paths]
+    assert len(paths) == len(set(paths))
+    assert {frozenset(one.paths.values()) for one in DIALECTS.values()} == {
+        frozenset({"balance", "debit", "credit", "rollback"})
+    }

@@ -40,7 +40,7 @@ class Purse:
 
     A command that moves stakes or winnings asks for `accounts` and `rows`, splits what it takes,
     keeps the whole split with its bet, its grant too, gives winnings and refunds back by the same
-    split, and says when a bet is settled for good.
+    split as far as it is `returned` by then, and says when a bet is settled for good.
     """
 
     casino_id: int
@@ -105,22 +105,14 @@ class Purse:
         """Winnings or a refund, from the house to the player."""
         return self._moved(split, 1)
 
-    def returned(self, desk: Desk, split: Split) -> tuple[Posting, ...]:
-        """The same, whatever became of the bonus since: may be nothing at all.
+    def returned(self, desk: Desk, split: Split) -> Split:
+        """How winnings or a refund come back by now, for `given` and to be kept: maybe nothing.
 
-        What belongs to a bonus that is completed is paid in cash as far as its terms still allow,
-        and what belongs to one that ended otherwise stays with the house.
+        What belongs to a bonus that is completed is cash as far as its terms still allow, and what
+        belongs to one that ended otherwise stays with the house.
         """
-        if not split.bonus:
-            return self.given(split)
-        late = bonuses.late(desk, self.wallet, split.grant, split.bonus)
-        if late is None:
-            return self.given(split)
-        postings = self.given(Split(split.cash))
-        if late:
-            paid = self.wallet.house(bonuses.PAID)
-            postings += (Posting(self.wallet.cash, late), Posting(paid, -late))
-        return postings
+        late = bonuses.late(desk, self.wallet, split.grant, split.bonus) if split.bonus else None
+        return split if late is None else Split(split.cash + late, 0, split.grant)
 
     def settled(self, desk: Desk, *, source: str, bet: str, stake: Split) -> None:
         """A bet is over and stays so: its stake counts for the bonus that it was placed under.

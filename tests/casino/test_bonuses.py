@@ -376,7 +376,9 @@ async def test_an_open_bonus_is_voided_by_a_rule_with_a_row_that_says_which(
     void = player.forfeit(grant, "chargeback", state="cancelled")
     await one(void)
     assert (await player.state(grant))[0] == "cancelled"
-    kept = "SELECT verb, actor, answer->>'reason' FROM requests WHERE scope = 'test' AND key = :k"
+    kept = (
+        "SELECT verb, actor, answer->>'reason' FROM requests WHERE scope = 'wagering' AND key = :k"
+    )
     assert await rows(kept, k=void.key) == [("bonus.cancelled", "tests", "chargeback")]
     again = await one(player.forfeit(grant, "chargeback"))
     assert (again.code, again.body["state"]) == ("GRANT_ENDED", "cancelled")

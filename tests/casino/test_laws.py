@@ -23,6 +23,7 @@ from db.session import driver, transaction
 from ledger import posting
 from ledger.accounts import Account, cash
 from ledger.transfers import move
+from tests.casino.wagering import Player, one, value, work
 from tests.casino.written import USD, counted, execute, sealed, written
 
 BY_NAME = {law.name: law for law in LAWS}
@@ -78,6 +79,7 @@ async def began(database_url: str) -> AsyncIterator[Window]:
         await execute(opened, BETS)
         await execute(opened, VAULT)
     await played()
+    await bonuses_given()
     yield Window(since, datetime.now(UTC))
     await session.close()
 
@@ -98,6 +100,18 @@ async def played() -> None:
         await execute(opened, "INSERT INTO casino_games VALUES (1, 'jaqpot', '1', 'One')")
         answers = await run_many(opened, calls)
     assert [isinstance(one, Answer) and one.code for one in answers] == [None] * 4
+
+
+async def bonuses_given() -> None:
+    """A bonus that is active, one that was wagered, and one that was taken back."""
+    slug = "INSERT INTO casinos (slug, name) VALUES ('laws', 'Laws') RETURNING id"
+    casino_id = await value(slug)
+    first, second, third = (Player(casino_id, "laws", number) for number in (80, 81, 82))
+    for player in (first, second, third):
+        grant = await player.given(5)
+    await one(third.forfeit(grant))
+    await second.played("b", 5, won=9)
+    await work(second)
 
 
 async def found(connection: Connection, law: str, window: Window) -> list[Fault]:
@@ -186,6 +200,10 @@ BREAKS = [
     ("calls", "UPDATE casino_calls SET transfer_id = NULL WHERE id = 'win'"),
     ("calls", "UPDATE casino_rounds SET standing = 2"),
     ("calls", "UPDATE casino_rounds SET cash = 99, bonus = 0"),
+    ("bonuses", "UPDATE grants SET player_id = 999 WHERE state = 'active'"),
+    ("bonuses", "UPDATE grants SET added = 2, removed = 7 WHERE state = 'completed'"),
+    ("bonuses", "UPDATE grants SET before = 6, removed = 6 WHERE state = 'forfeited'"),
+    ("bonuses", "DELETE FROM transfers WHERE type = 'bonus.completed'"),
     ("seals", "UPDATE requests SET at = at - interval '1 day'"),
     ("seals", "UPDATE seals SET count = count + 1"),
     ("seals", "UPDATE seals SET upper = 10 ^ 15"),

@@ -118,7 +118,7 @@ class Settle(Bets):
             purse.unsettled(desk, source="test", bet=self.name, stake=stake)
             return Answer({})
         back = stake if self.ending == "refund" else purse.won(stake, self.amount)
-        if postings := purse.returned(desk, back):
+        if postings := purse.given(purse.returned(desk, back)):
             desk.books.post(Transfer(self.ending, postings))
         if self.ending == "win":
             purse.settled(desk, source="test", bet=self.name, stake=stake)
@@ -141,7 +141,7 @@ class Player:
     @property
     def said(self) -> dict[str, Any]:
         key = f"key-{next(_numbers)}"
-        return {"casino_id": self.casino_id, "scope": "test", "key": key, "actor": "tests"}
+        return {"casino_id": self.casino_id, "scope": "wagering", "key": key, "actor": "tests"}
 
     def purse(self, game: str | None = "slots/book") -> Purse:
         return Purse(self.casino_id, self.number, USD, game)

@@ -44,10 +44,10 @@ INSERT INTO networks (network, name, chain) VALUES ('eip155:1', 'ethereum', 'evm
 INSERT INTO sources (program, network, address, casino_id, start)
 VALUES ('casino_evm', 'eip155:1', '0xc0', 1, 0);
 INSERT INTO custodies (source_id, casino_id, network, address, asset, free, free_at)
-VALUES (1, 1, 'eip155:1', '0xc0', '{USD}', 21000, now() + interval '1 hour');
+VALUES (1, 1, 'eip155:1', '0xc0', '{USD}', 22000, now() + interval '1 hour');
 INSERT INTO chain_transfers (casino_id, source_id, network, position, tx, index, finality,
     direction, asset, amount, player, transfer_id)
-VALUES (1, 1, 'eip155:1', 1, '0x1', 0, 'finalized', 'deposited', '{USD}', 21000, '0xa1', 1);
+VALUES (1, 1, 'eip155:1', 1, '0x1', 0, 'finalized', 'deposited', '{USD}', 21500, '0xa1', 1);
 """
 RELAXED = (
     "SET LOCAL session_replication_role = replica",

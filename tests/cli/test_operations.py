@@ -18,6 +18,7 @@ import typer
 
 from api import health, metrics
 from casino import gaps
+from casino.invariants import LAWS
 from chains import manifest
 from cli import processes
 from cli.main import app
@@ -121,6 +122,12 @@ def test_every_metric_and_alarm_of_the_page_exists() -> None:
     exposed = metrics.text(looked(3)).decode()
     for metric in set(re.findall(r"`(fairhouse_\w+)", PAGE)):
         assert f"\n{metric}" in exposed, metric
+
+
+def test_every_law_is_explained() -> None:
+    table = PAGE.split("| law | what it says |")[1].split("\n\n")[0]
+    named = re.findall(r"^\| ([a-z]+) \|", table, re.MULTILINE)
+    assert sorted(named) == sorted(law.name for law in LAWS)
 
 
 def test_every_kind_of_gap_is_explained() -> None:

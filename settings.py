@@ -173,6 +173,7 @@ class Settings(BaseSettings):
         "worker-chain",
         "worker-interpretation",
         "worker-stats",
+        "worker-bonuses",
         "relay",
         "auditor",
         "keeper",
@@ -213,6 +214,7 @@ class Settings(BaseSettings):
     chain_concurrency: int = Field(default=5, ge=1)
     interpretation_concurrency: int = Field(default=3, ge=1)
     stats_concurrency: int = Field(default=1, ge=1)
+    bonuses_concurrency: int = Field(default=1, ge=1)
     job_rate: float = Field(default=0.0, ge=0)
     retries: int = Field(default=3, ge=0)
     backoff_ms: int = Field(default=1000, ge=1)

@@ -18,6 +18,7 @@ from api.errors import HANDLERS
 from api.routes import (
     assets,
     bets,
+    bonuses,
     casino,
     health,
     page,
@@ -54,6 +55,7 @@ def build(settings: Settings) -> Starlette:
             *health.ROUTES,
             *casino.ROUTES,
             *bets.ROUTES,
+            *bonuses.ROUTES,
             *players.ROUTES,
             *providers.ROUTES,
             *studio.ROUTES,

@@ -290,6 +290,81 @@ class Moved(BaseModel):
     at: datetime
 
 
+class Terms(BaseModel):
+    """What a bonus of a campaign demands and allows; `multiplier_bp` 350000 is 35 times."""
+
+    asset: str
+    multiplier_bp: int
+    of: Literal["bonus", "bonus_and_deposit"]
+    weights: dict[str, int]
+    default_weight_bp: int
+    excluded: list[str]
+    products: list[str]
+    max_bet: str | None
+    above_max_bet: Literal["refuse", "forfeit"]
+    max_win: str | None
+    expires_h: int
+    sticky: bool
+    order: Literal["cash_first", "mixed"]
+    stacking: Literal["refuse", "queue"]
+    most_grants: int | None
+    jurisdiction: str | None
+    closed: bool
+
+
+class Campaign(BaseModel):
+    """A version of a campaign's terms; versions never change."""
+
+    campaign: str
+    code: str
+    version: int
+    terms: Terms
+
+
+class CampaignAt(Campaign):
+    created_at: datetime
+    actor: str
+
+
+class Campaigns(BaseModel):
+    items: list[CampaignAt]
+    next: str | None
+
+
+class Bonus(BaseModel):
+    """A bonus, how far it is wagered, and once it ended what became of its money."""
+
+    grant: str
+    campaign: str
+    asset: str
+    state: Literal["pending", "active", "completed", "expired", "forfeited", "cancelled"]
+    amount: str
+    required: str = Field(description="to be wagered, in the asset's smallest unit")
+    done: str
+    remaining: str
+    percent: float
+    expires_at: datetime | None
+    reason: str | None = None
+    before: str | None = Field(default=None, description="bonus money when it ended")
+    added: str | None = Field(default=None, description="what of it became cash")
+    removed: str | None = None
+
+
+class Granted(Bonus):
+    deduped: bool = Field(description="whether the key stood already")
+
+
+class BonusAt(Bonus):
+    granted_at: datetime
+    activated_at: datetime | None
+    ended_at: datetime | None
+
+
+class Bonuses(BaseModel):
+    items: list[BonusAt]
+    next: str | None
+
+
 class Withdrawal(BaseModel):
     """A withdrawal as it stands; `trouble` is why it waits, `tx` what paid it."""
 

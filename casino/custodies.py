@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import psycopg
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.session import driver
@@ -131,7 +132,11 @@ async def note(session: AsyncSession, custody: Custody, free: int) -> None:
 
 async def figures(session: AsyncSession) -> Sequence[Figures]:
     """Every custody, as books and chain stand in one moment."""
-    connection = await driver(session)
+    return await figured(await driver(session))
+
+
+async def figured(connection: psycopg.AsyncConnection[Any]) -> Sequence[Figures]:
+    """The same, for who has the connection only."""
     found = await (await connection.execute(FIGURES)).fetchall()
     return [_figures(row) for row in found]
 

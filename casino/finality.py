@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from casino import bets, outbox, rows, stats
+from casino import bets, outbox, rows, stats, wagers
 from casino.sources import Followed
 from db.session import driver
 
@@ -157,9 +157,12 @@ async def promote(
             SELECT b.id FROM bets b WHERE b.id = ANY(ARRAY({reach.bets("<=", most=most)}))
             ORDER BY b.bet FOR UPDATE
         )
-        UPDATE bets b SET {changes} WHERE b.id = ANY(ARRAY(SELECT id FROM due))
+        UPDATE bets b SET {changes} WHERE b.id = ANY(ARRAY(SELECT id FROM due)) RETURNING b.id
     """
-    changed = (await connection.execute(statement.encode(), keys)).rowcount
+    cursor = await connection.execute(statement.encode(), keys)
+    promoted = [row[0] for row in await cursor.fetchall()]
+    await wagers.promoted(connection, source.casino_id, promoted)
+    changed = len(promoted)
     changed += await _mark(connection, reach, keys, "<=", "finalized", most=most)
     return changed
 

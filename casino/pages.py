@@ -24,6 +24,7 @@ from casino import (
     stats,
     system_events,
     transfers,
+    wagers,
 )
 from casino.sources import Followed
 from chains.chain import Fact
@@ -82,6 +83,8 @@ async def apply(
     changed = await bets.apply(connection, source, gathered, known, finality=finality)
     if changed:
         await stats.leave(connection, source)
+        if final:
+            await wagers.born_final(connection, source.casino_id)
         if fresh:
             await outbox.announce_bets(connection, source)
     others = await _apply_beside(connection, source, beside, finality=finality, fresh=fresh)

@@ -57,7 +57,9 @@ def migrate() -> None:
 @app.command()
 def run(
     process: Annotated[str, typer.Argument(help=", ".join([*processes.LOOPS, "worker"]))],
-    queue: Annotated[str, typer.Argument(help="for worker: chain, interpretation, stats")] = "",
+    queue: Annotated[
+        str, typer.Argument(help="for worker: chain, interpretation, stats, bonuses")
+    ] = "",
 ) -> None:
     """Run one process until SIGTERM."""
     chosen = read_settings()

@@ -7,7 +7,7 @@ from importlib import import_module
 
 from settings import Settings
 
-QUEUES = ("chain", "interpretation", "stats")
+QUEUES = ("chain", "interpretation", "stats", "bonuses")
 LOOPS = {
     "api": "api.server",
     "feed": "api.feed.server",

@@ -26,6 +26,14 @@ UPDATE pages SET sent_at = clock_timestamp() WHERE id IN (
 ) RETURNING id
 """
 OWING = "SELECT DISTINCT casino_id FROM stat_deltas LIMIT 1000"
+WAGERED = """
+SELECT c.id FROM casinos c
+WHERE EXISTS (SELECT FROM waiting_wagers WHERE casino_id = c.id)
+    OR EXISTS (SELECT FROM grants WHERE casino_id = c.id AND state = 'active'
+        AND done_bp >= required_bp)
+    OR EXISTS (SELECT FROM grants WHERE casino_id = c.id AND state = 'active'
+        AND expires_at <= now())
+"""
 PRUNE = """
 DELETE FROM pages WHERE id IN (
     SELECT id FROM pages WHERE state = 'interpreted'
@@ -62,7 +70,9 @@ async def resend(inbox: Inbox) -> int:
         sent += len(pages)
     async with inbox.transaction() as session:
         casinos = (await session.execute(text(OWING))).scalars().all()
+        wagered = (await session.execute(text(WAGERED))).scalars().all()
     await asyncio.to_thread(queues.send_all, "stats", casinos)
+    await asyncio.to_thread(queues.send_all, "bonuses", wagered)
     return sent
 
 

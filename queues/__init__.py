@@ -14,6 +14,7 @@ from queues.broker import ACTORS, broker, setup
 __all__ = ["ACTORS", "QUEUES", "broker", "depth", "send", "send_all", "setup"]
 
 QUEUES = tuple(ACTORS)
+DEBOUNCED = ("stats", "bonuses")
 DEBOUNCE_MS = 100
 
 
@@ -21,11 +22,12 @@ def send(queue: str, id: int, *, delay_ms: int = 0) -> bool:
     """Put an id on a queue; False when Redis does not take it.
 
     A refusal loses nothing: the row is the truth, and the sweeper sends again what stands still.
-    Stats are debounced: of many sends within 100 ms one remains, and it runs after all of them.
+    Stats and bonuses are debounced: of many sends within 100 ms one remains, and it runs after all
+    of them.
     """
     made = broker()
     try:
-        if queue == "stats" and not delay_ms:
+        if queue in DEBOUNCED and not delay_ms:
             due = made.client.set(f"fairhouse:due:{queue}:{id}", 1, nx=True, px=DEBOUNCE_MS)
             if not due:
                 return True

@@ -14,7 +14,7 @@ from redis.retry import Retry
 from queues.consumer import WaitingConsumer
 from settings import Settings
 
-ACTORS = {"chain": "store", "interpretation": "interpret", "stats": "fold"}
+ACTORS = {"chain": "store", "interpretation": "interpret", "stats": "fold", "bonuses": "count"}
 HOUR_MS = 3_600_000
 LONGEST_BACKOFF_MS = 60_000
 DELAYED_MS = 100  # a delayed message is late by no more
@@ -33,7 +33,7 @@ class HouseBroker(RedisBroker):
 
 
 def setup(settings: Settings) -> RedisBroker:
-    """Say once per process where Redis is; also declares the three queues.
+    """Say once per process where Redis is; also declares the queues.
 
     What is dead in Redis is only a shadow: pages keep their own errors, and the sweeper their turn.
     """

@@ -142,10 +142,7 @@ def test_every_statement_of_the_field_has_a_test_or_a_reason() -> None:
     known |= {f"Q{n}" for n in range(1, 11)}
     said = re.findall(r"^\| ([SEQ]\d+) \| \S", page, re.MULTILINE)
     assert sorted(said) == sorted(known)
-    tests = {
-        name for path in MODULES if path.parts[0] == "tests" for name in functions(TREES[path])
-    }
-    assert set(re.findall(r"`(test_\w+)`", page)) - tests == set()
+    assert set(re.findall(r"`(test_\w+)`", page)) - known_tests() == set()
 
 
 def test_every_statement_about_providers_has_a_test_or_a_reason() -> None:
@@ -168,3 +165,13 @@ def test_the_licence_is_one_everywhere() -> None:
     for path in files(ending=".sol"):
         first = (ROOT / path).read_text().splitlines()[0]
         assert first == "// SPDX-License-Identifier: Apache-2.0", path
+
+
+def test_every_statement_about_bonuses_has_a_test_or_a_reason() -> None:
+    page = (ROOT / "docs/decisions/0009-one-active-bonus.md").read_text()
+    assert re.findall(r"^\| (\d+) \| \S", page, re.MULTILINE) == [str(n) for n in range(1, 21)]
+    assert set(re.findall(r"`(test_\w+)`", page)) - known_tests() == set()
+
+
+def known_tests() -> set[str]:
+    return {name for path in MODULES if path.parts[0] == "tests" for name in functions(TREES[path])}

@@ -9,6 +9,7 @@ import dramatiq
 
 from settings import Settings
 from workers.attempts import Budget, noted
+from workers.bonuses import count
 from workers.interpret import interpret
 from workers.stats import fold
 from workers.store import store
@@ -19,6 +20,7 @@ ACTORS: dict[str, tuple[str, Work]] = {
     "chain": ("store", noted(store)),
     "interpretation": ("interpret", noted(interpret)),
     "stats": ("fold", fold),
+    "bonuses": ("count", count),
 }
 
 

@@ -26,6 +26,7 @@ def concurrency(settings: Settings, queue: str) -> int:
         "chain": settings.chain_concurrency,
         "interpretation": settings.interpretation_concurrency,
         "stats": settings.stats_concurrency,
+        "bonuses": settings.bonuses_concurrency,
     }[queue]
 
 

@@ -12,8 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from api import accounts, metadata, shapes
-from api.accounts import Account
+from api import metadata, shapes
 from api.amounts import Amount, units
 from api.answers import private
 from api.bodies import given
@@ -23,13 +22,13 @@ from api.documents import describe
 from api.errors import Problem, refused
 from api.keys import Caller, acting
 from api.metadata import MOST_BYTES, MOST_LEVELS
+from api.owners import USER, address, known
 from api.pages import Page
 from api.parameters import asked
 from api.queries import wallets as queries
 from api.state import Row, state
 from casino import assets, players, wallets
 from casino.assets import Asset
-from chains.errors import BadAddress
 from ledger import statements
 from ledger.accounts import cash
 from ledger.statements import Balance, Place, Recorded
@@ -37,7 +36,6 @@ from settings import Role
 
 READ: Role = "wallets:read"
 WRITE: Role = "wallets:write"
-USER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@+-]{0,127}", re.ASCII)
 PLAYER = re.compile(r"player:(\d+):\w+")
 PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
 
@@ -211,8 +209,8 @@ async def owner(request: Request, caller: Caller, *, make: bool = False) -> tupl
     by their address too; nobody is made from an address. Raises `Problem` 404.
     """
     user = str(request.path_params["user"])
-    found = await _player(request, caller, user)
-    if found is None and make and USER.fullmatch(user) and not _address(user):
+    found = await known(request, caller, user)
+    if found is None and make and USER.fullmatch(user) and not address(user):
         async with state(request).pool.connection() as connection:
             made = await players.ensure_named(connection, caller.casino["id"], [user])
         found = made[user]
@@ -225,29 +223,12 @@ async def _other(request: Request, caller: Caller, wanted: Movement, player_id: 
     """Who gets what is passed on. Raises `Problem` 404 and 422."""
     if not isinstance(wanted, Passing):
         return None
-    found = await _player(request, caller, wanted.to)
+    found = await known(request, caller, wanted.to)
     if found is None:
         raise Problem(404, "unknown_recipient", "this casino has no user to give that to")
     if found == player_id:
         raise Problem(422, "same_user", "a transfer needs two users")
     return found
-
-
-async def _player(request: Request, caller: Caller, user: str) -> int | None:
-    if not USER.fullmatch(user):
-        return None
-    account = _address(user) or Account("")
-    values = {"casino": caller.casino["id"], "user": user}
-    values |= {"address": account.address, "scope": account.network or None}
-    row = await state(request).row(queries.OWNER, values)
-    return None if row is None else int(row["player_id"])
-
-
-def _address(user: str) -> Account | None:
-    try:
-        return accounts.parse(user)
-    except BadAddress:
-        return None
 
 
 def _balance(asset: Asset, found: Balance | None, at: datetime | None) -> Row:

@@ -3,6 +3,7 @@
 from casino.invariants import (
     balances,
     bets,
+    bonuses,
     calls,
     custody,
     entries,
@@ -24,6 +25,7 @@ LAWS: tuple[Law, ...] = (
     lapses.LAW,
     custody.LAW,
     bets.LAW,
+    bonuses.LAW,
     calls.LAW,
     outbox.LAW,
     seals.LAW,

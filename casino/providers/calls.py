@@ -28,7 +28,7 @@ from casino.providers.records import (
     RoundKey,
     Rounds,
 )
-from casino.stakes import Purse, Split
+from casino.stakes import CashPurse, Purse, Split
 from ledger.accounts import Account
 from ledger.errors import AccountClosed, InsufficientFunds, LimitExceeded, Refusal
 from ledger.transfers import Posted, Posting, Transfer
@@ -124,7 +124,7 @@ class ProviderCall(Command):
     @cached_property
     def purse(self) -> Purse:
         one = self.launched
-        return Purse(one.casino_id, one.player_id, one.asset, self.game)
+        return CashPurse(one.casino_id, one.player_id, one.asset, self.game)
 
     @cached_property
     def mine(self) -> tuple[Account, ...]:

@@ -49,6 +49,7 @@ KEYS: dict[str, tuple[str, list[str], str | None]] = {
     "till, its next key": ("till", [READS, WRITES], None),
     "window": ("window", [READS], None),
     "slot": ("slot", [WRITES], None),
+    "promoter": ("promoter", [READS, "bonuses:write"], None),
     "branch": ("branch", [READS, WRITES], "other"),
     "stranger": ("stranger", ["reports:read"], None),
     "approver": ("approver", [READS, "withdrawals:approve"], None),

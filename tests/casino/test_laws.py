@@ -23,10 +23,11 @@ from db.session import driver, transaction
 from ledger import posting
 from ledger.accounts import Account, cash
 from ledger.transfers import move
+from tests.casino.wagering import Player, one, value, work
 from tests.casino.written import USD, counted, execute, sealed, written
 
 BY_NAME = {law.name: law for law in LAWS}
-CUSTODY = Account(1, "custody:base:vault", USD)
+CUSTODY = Account(1, "custody:eip155:1:0xc0", USD)
 TREASURY = Account(1, "system:treasury", USD)
 MINE, THEIRS = cash(1, 70, USD), cash(1, 71, USD)
 LATER = datetime.now(UTC) + timedelta(hours=1)
@@ -36,6 +37,17 @@ INSERT INTO bets (casino_id, source_id, network, bet, asset, stake, payout, stat
 SELECT 1, 1, 'eip155:1', n::text, 'x', 5, 0, CASE WHEN n < 3 THEN 'settled' ELSE 'placed' END,
     CASE WHEN n < 3 THEN '0xaa' END, CASE WHEN n < 3 THEN n END
 FROM generate_series(1, 4) n
+"""
+VAULT = f"""
+INSERT INTO casinos (slug, name) VALUES ('house', 'House');
+INSERT INTO networks (network, name, chain) VALUES ('eip155:1', 'ethereum', 'evm');
+INSERT INTO sources (program, network, address, casino_id, start)
+VALUES ('casino_evm', 'eip155:1', '0xc0', 1, 0);
+INSERT INTO custodies (source_id, casino_id, network, address, asset, free, free_at)
+VALUES (1, 1, 'eip155:1', '0xc0', '{USD}', 22000, now() + interval '1 hour');
+INSERT INTO chain_transfers (casino_id, source_id, network, position, tx, index, finality,
+    direction, asset, amount, player, transfer_id)
+VALUES (1, 1, 'eip155:1', 1, '0x1', 0, 'finalized', 'deposited', '{USD}', 21500, '0xa1', 1);
 """
 RELAXED = (
     "SET LOCAL session_replication_role = replica",
@@ -65,7 +77,9 @@ async def began(database_url: str) -> AsyncIterator[Window]:
         await posting.written(opened, books)
         await announce(opened, [Message("user", "wallet.moved", "house")])
         await execute(opened, BETS)
+        await execute(opened, VAULT)
     await played()
+    await bonuses_given()
     yield Window(since, datetime.now(UTC))
     await session.close()
 
@@ -86,6 +100,18 @@ async def played() -> None:
         await execute(opened, "INSERT INTO casino_games VALUES (1, 'jaqpot', '1', 'One')")
         answers = await run_many(opened, calls)
     assert [isinstance(one, Answer) and one.code for one in answers] == [None] * 4
+
+
+async def bonuses_given() -> None:
+    """A bonus that is active, one that was wagered, and one that was taken back."""
+    slug = "INSERT INTO casinos (slug, name) VALUES ('laws', 'Laws') RETURNING id"
+    casino_id = await value(slug)
+    first, second, third = (Player(casino_id, "laws", number) for number in (80, 81, 82))
+    for player in (first, second, third):
+        grant = await player.given(5)
+    await one(third.forfeit(grant))
+    await second.played("b", 5, won=9)
+    await work(second)
 
 
 async def found(connection: Connection, law: str, window: Window) -> list[Fault]:
@@ -152,6 +178,14 @@ BREAKS = [
     ("lapses", "UPDATE holds SET expires_at = now() - interval '1 hour' WHERE amount = 30"),
     ("custody", "UPDATE accounts SET balance = balance + 1000 WHERE name LIKE 'custody:%'"),
     ("custody", f"UPDATE accounts SET balance = 10 ^ 9 WHERE id = {FIRST}"),
+    ("custody", "UPDATE custodies SET free = 20000"),
+    ("custody", "UPDATE chain_transfers SET amount = 20999"),
+    (
+        "custody",
+        "INSERT INTO chain_transfers (casino_id, source_id, network, position, tx, index, finality,"
+        " direction, asset, amount, player) SELECT 1, 1, network, 1, tx, 1, finality, 'withdrawn',"
+        " asset, 0, player FROM chain_transfers",
+    ),
     ("outbox", "UPDATE outbox SET created_at = now() - interval '1 hour'"),
     ("bets", "UPDATE bets SET settled_tx = NULL WHERE bet = '1'"),
     ("bets", "UPDATE bets SET settled_index = 7"),
@@ -166,6 +200,10 @@ BREAKS = [
     ("calls", "UPDATE casino_calls SET transfer_id = NULL WHERE id = 'win'"),
     ("calls", "UPDATE casino_rounds SET standing = 2"),
     ("calls", "UPDATE casino_rounds SET cash = 99, bonus = 0"),
+    ("bonuses", "UPDATE grants SET player_id = 999 WHERE state = 'active'"),
+    ("bonuses", "UPDATE grants SET added = 2, removed = 7 WHERE state = 'completed'"),
+    ("bonuses", "UPDATE grants SET before = 6, removed = 6 WHERE state = 'forfeited'"),
+    ("bonuses", "DELETE FROM transfers WHERE type = 'bonus.completed'"),
     ("seals", "UPDATE requests SET at = at - interval '1 day'"),
     ("seals", "UPDATE seals SET count = count + 1"),
     ("seals", "UPDATE seals SET upper = 10 ^ 15"),

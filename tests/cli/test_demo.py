@@ -36,6 +36,7 @@ PROCESSES = {
     "worker chain",
     "worker interpretation",
     "worker stats",
+    "worker bonuses",
 }
 
 

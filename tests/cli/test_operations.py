@@ -18,6 +18,7 @@ import typer
 
 from api import health, metrics
 from casino import gaps
+from casino.invariants import LAWS
 from chains import manifest
 from cli import processes
 from cli.main import app
@@ -51,6 +52,10 @@ def test_every_command_of_the_page_is_one(line: str) -> None:
     group = typer.main.get_command(app)
     command = group.get_command(typer.Context(group), name)  # type: ignore[attr-defined]
     assert command is not None, name
+    if hasattr(command, "get_command"):
+        name, *words = words
+        command = command.get_command(typer.Context(command), name)
+        assert command is not None, line
     parameters = command.make_context(name, words).params
     if name == "run":
         asked = " ".join(part for part in (parameters["process"], parameters["queue"]) if part)
@@ -81,6 +86,11 @@ FAULTS = (None, *(words for _, words in health.FAULTS))
 
 LAW = {"name": "<law>", "holds": True, "known": True, "late": False, "faults": 1}
 LAW |= {"since_s": 99.0, "checked_s_ago": 99.0}
+UNPAID = (
+    {"state": "approved", "trouble": "vault_too_poor"},
+    {"state": "approved", "trouble": None},
+    {"state": "sent", "trouble": None},
+)
 
 
 def looked(count: object) -> dict[str, Any]:
@@ -93,6 +103,10 @@ def looked(count: object) -> dict[str, Any]:
         "sources": [{**source, **named, "error": error} for error in FAULTS],
         "pages": {state: {"pages": count, "oldest_s": 99} for state in ("found", "stored")},
         "outbox": {"waiting": count, "oldest_s": 99},
+        "withdrawals": [
+            {"network": "<network>", "withdrawals": count, "oldest_s": 9999, **one}
+            for one in UNPAID
+        ],
         "laws": [LAW | one for one in ({"holds": False}, {"known": False}, {"late": True})],
         "processes": [{"process": "<process>", "expected": True, "live": 0, "silent": 1}],
     }
@@ -108,6 +122,12 @@ def test_every_metric_and_alarm_of_the_page_exists() -> None:
     exposed = metrics.text(looked(3)).decode()
     for metric in set(re.findall(r"`(fairhouse_\w+)", PAGE)):
         assert f"\n{metric}" in exposed, metric
+
+
+def test_every_law_is_explained() -> None:
+    table = PAGE.split("| law | what it says |")[1].split("\n\n")[0]
+    named = re.findall(r"^\| ([a-z]+) \|", table, re.MULTILINE)
+    assert sorted(named) == sorted(law.name for law in LAWS)
 
 
 def test_every_kind_of_gap_is_explained() -> None:

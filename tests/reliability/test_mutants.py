@@ -28,7 +28,7 @@ class Mutant:
     test: str
 
 
-BOOKS = "db/migrations/versions/0013_books_at_once.py"
+BOOKS = "db/migrations/versions/0008_books_at_once.py"
 LEDGER = "db/migrations/versions/0007_ledger.py"
 STORM = "tests/reliability/test_storms.py::"
 MUTANTS = {

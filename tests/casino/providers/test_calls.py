@@ -26,7 +26,7 @@ from casino.providers.launches import Launched
 from casino.providers.money import MOST, Scaled
 from casino.providers.samples import USD
 from casino.providers.signatures import hmac_sha256, is_hmac, is_rsa
-from casino.stakes import Purse, Split
+from casino.stakes import CashPurse, Purse, Split
 from casino.wallets import TREASURY, Move, move_many
 from db import session
 from ledger.accounts import Account, bonus
@@ -199,7 +199,7 @@ class _Posted(Command):
 
 
 @dataclass(frozen=True, slots=True)
-class Mixed(Purse):
+class Mixed(CashPurse):
     """A purse that pays half of every stake with bonus money."""
 
     def accounts(self) -> Iterable[Account]:
@@ -208,9 +208,8 @@ class Mixed(Purse):
         yield Account(self.casino_id, "house:stakes:bonus", self.asset)
 
     def available(self, desk: Desk) -> int:
-        return sum(
-            desk.books.line(one).available for one in self.accounts() if "player" in one.name
-        )
+        mine = {one for one in self.accounts() if one.name.startswith("player:")}
+        return sum(desk.books.line(one).available for one in mine)
 
     def split(self, desk: Desk, amount: int) -> Split:
         return Split(amount - amount // 2, amount // 2)
@@ -220,10 +219,10 @@ class Mixed(Purse):
         return Split(amount - part, part)
 
     def _moved(self, split: Split, sign: int) -> tuple[Posting, ...]:
-        postings = super(Mixed, self)._moved(split, sign)
+        postings = super(Mixed, self)._moved(Split(split.cash), sign)
         if not split.bonus:
             return postings
-        mine, house = tuple(self.accounts())[2:]
+        *_, mine, house = self.accounts()
         return (
             *postings,
             Posting(mine, sign * split.bonus),

@@ -5,8 +5,8 @@ A withdrawal only goes forward, and what was asked for never changes: no stateme
 
 from alembic import op
 
-revision = "0011"
-down_revision = "0008"
+revision = "0010"
+down_revision = "0009"
 branch_labels = None
 depends_on = None
 

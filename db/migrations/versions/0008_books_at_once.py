@@ -6,7 +6,7 @@ whoever migrates may call them, as it could become that role before.
 
 from alembic import op
 
-revision = "0013"
+revision = "0008"
 down_revision = "0007"
 branch_labels = None
 depends_on = None

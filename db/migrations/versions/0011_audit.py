@@ -6,8 +6,8 @@ is below the oldest transaction still open will never be joined by another row.
 
 from alembic import op
 
-revision = "0012"
-down_revision = "0011"
+revision = "0011"
+down_revision = "0010"
 branch_labels = None
 depends_on = None
 

@@ -1,0 +1,199 @@
+"""Bonuses over HTTP: campaigns in versions, a bonus once for its key, and only for who may."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+
+from tests.api.conftest import ADA, Api, key
+from tests.api.test_reads import problem
+
+_numbers = itertools.count(1)
+GOLD = "casino:fairhouse/GOLD_COINS"
+
+
+@pytest.fixture
+def promoter(api: Api) -> Iterator[httpx.Client]:
+    """The service that gives bonuses."""
+    with httpx.Client(base_url=api.url, timeout=20, headers=key("promoter")) as opened:
+        yield opened
+
+
+@pytest.fixture
+def user(api: Api) -> str:
+    """Somebody new, whom another service gave a coin."""
+    name = f"lucky-{next(_numbers)}"
+    headers = {**key("till"), "x-idempotency-key": fresh()}
+    body = {"asset": "GOLD_COINS", "amount": 1}
+    url = f"{api.url}/api/wallets/{name}/top-up"
+    httpx.post(url, json=body, headers=headers).raise_for_status()
+    return name
+
+
+def fresh() -> str:
+    return f"promotion-{next(_numbers)}"
+
+
+def post(client: httpx.Client, path: str, idempotency: str = "", **body: Any) -> httpx.Response:
+    headers = {"x-idempotency-key": idempotency or fresh()}
+    return client.post(path, json=body, headers=headers)
+
+
+def offered(client: httpx.Client, **said: Any) -> dict[str, Any]:
+    body = {"code": fresh(), "asset": "GOLD_COINS", "multiplier": "35", **said}
+    return done(post(client, "/api/campaigns", **body))
+
+
+def done(answer: httpx.Response) -> dict[str, Any]:
+    assert answer.status_code == 200, answer.text
+    said: dict[str, Any] = answer.json()
+    return said
+
+
+def listed(client: httpx.Client, user: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = done(client.get(f"/api/players/{user}/bonuses"))["items"]
+    return found
+
+
+def test_a_bonus_is_given_shown_and_taken_back(promoter: httpx.Client, user: str) -> None:
+    code = offered(promoter)["code"]
+    given = done(post(promoter, "/api/grants", user=user, campaign=code, amount="20"))
+    expected = {"state": "active", "amount": "20", "required": "700", "done": "0", "percent": 0.0}
+    assert given | expected == given
+    assert given["remaining"] == "700"
+    assert given["deduped"] is False
+    [shown] = listed(promoter, user)
+    assert shown | expected == shown
+    assert (shown["grant"], shown["asset"]) == (given["grant"], GOLD)
+    path = f"/api/grants/{given['grant']}/forfeit"
+    ended = done(post(promoter, path, reason="asked by the player"))
+    assert (ended["state"], ended["before"], ended["removed"]) == ("forfeited", "20", "20")
+    [shown] = listed(promoter, user)
+    assert (shown["state"], shown["reason"]) == ("forfeited", "asked by the player")
+    problem(post(promoter, path, reason="again"), 409, "GRANT_ENDED")
+
+
+def test_a_bonus_asked_again_is_said_to_be_the_same(promoter: httpx.Client, user: str) -> None:
+    code, asked = offered(promoter)["code"], fresh()
+    gift = {"user": user, "campaign": code, "amount": "20"}
+    first, again = (done(post(promoter, "/api/grants", asked, **gift)) for _ in range(2))
+    assert (first.pop("deduped"), again.pop("deduped")) == (False, True)
+    assert first == again
+    assert len(listed(promoter, user)) == 1
+    other = post(promoter, "/api/grants", asked, **gift | {"amount": "21"})
+    problem(other, 422, "idempotency_key_reused")
+    problem(post(promoter, "/api/grants", **gift), 409, "TOO_MANY_GRANTS")
+    bare = promoter.post("/api/grants", json=gift)
+    problem(bare, 400, "idempotency_key_missing")
+
+
+def test_a_player_of_a_chain_gets_a_bonus_by_address(promoter: httpx.Client) -> None:
+    code = offered(promoter, most_grants=None)["code"]
+    given = done(post(promoter, "/api/grants", user=ADA, campaign=code, amount=5))
+    assert given["grant"] in {one["grant"] for one in listed(promoter, ADA)}
+    done(post(promoter, f"/api/grants/{given['grant']}/cancel", reason="a test"))
+
+
+def test_campaigns_are_listed_by_version(promoter: httpx.Client) -> None:
+    first = offered(promoter, max_bet="7", weights={"slots": 10_000, "live": 500})
+    second = offered(promoter, code=first["code"], max_bet="8", multiplier="2.5")
+    assert (first["version"], second["version"]) == (1, 2)
+    items = done(promoter.get("/api/campaigns", params={"limit": 2}))
+    assert [one["campaign"] for one in items["items"]] == [second["campaign"], first["campaign"]]
+    newest = items["items"][0]
+    assert newest["terms"] == second["terms"]
+    assert (newest["terms"]["multiplier_bp"], newest["terms"]["max_bet"]) == (25_000, "8")
+    assert newest["actor"] == "promoter"
+    older = done(promoter.get("/api/campaigns", params={"limit": 2, "after": items["next"]}))
+    assert second["campaign"] not in {one["campaign"] for one in older["items"]}
+
+
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        ({"jurisdiction": "GB", "products": ["slots"]}, "bad_terms"),
+        ({"jurisdiction": "GB", "multiplier": "10", "products": ["slots", "bingo"]}, "bad_terms"),
+        ({"jurisdiction": "UK", "multiplier": "10"}, "bad_terms"),
+        ({"multiplier": "0"}, "bad_terms"),
+        ({"multiplier": 35}, "invalid"),
+        ({"multiplier": "1e9"}, "invalid"),
+        ({"multiplier": "-1"}, "invalid"),
+        ({"weights": {"slots": -1}}, "invalid"),
+        ({"weights": {"two words": 1}}, "invalid"),
+        ({"expires_h": 0}, "invalid"),
+        ({"sticky": "yes"}, "invalid"),
+        ({"max_bet": "1.5"}, "amount_not_whole"),
+        ({"max_bet": "0"}, "amount_not_positive"),
+        ({"max_win": "9" * 80}, "amount_too_large"),
+        ({"asset": "ROCKS"}, "UNKNOWN_ASSET"),
+        ({"code": "Two Words"}, "invalid"),
+        ({"nonsense": 1}, "invalid"),
+    ],
+)
+def test_a_campaign_that_may_not_be_is_refused_and_not_kept(
+    api: Api, promoter: httpx.Client, said: dict[str, Any], code: str
+) -> None:
+    body = {"code": fresh(), "asset": "GOLD_COINS", "multiplier": "35", **said}
+    with psycopg.connect(api.database_url, autocommit=True) as connection:
+        before = connection.execute("SELECT count(*) FROM campaigns").fetchone()
+        problem(post(promoter, "/api/campaigns", **body), 422, code)
+        assert connection.execute("SELECT count(*) FROM campaigns").fetchone() == before
+
+
+@pytest.mark.parametrize(
+    ("said", "status", "code"),
+    [
+        ({"user": "nobody-at-all"}, 404, "unknown_user"),
+        ({"campaign": "no-such"}, 404, "UNKNOWN_CAMPAIGN"),
+        ({"amount": "0"}, 422, "amount_not_positive"),
+        ({"amount": "-5"}, 422, "amount_not_positive"),
+        ({"amount": 1.5}, 422, "amount_not_whole"),
+        ({"amount": "1" + "0" * 60}, 422, "amount_too_large"),
+        ({"deposit": "x"}, 422, "amount_not_a_number"),
+        ({"more": 1}, 422, "invalid"),
+    ],
+)
+def test_a_bonus_that_may_not_be_moves_nothing(
+    promoter: httpx.Client, user: str, said: dict[str, Any], status: int, code: str
+) -> None:
+    gift = {"user": user, "campaign": offered(promoter)["code"], "amount": "20", **said}
+    problem(post(promoter, "/api/grants", **gift), status, code)
+    assert listed(promoter, user) == []
+
+
+@pytest.mark.parametrize("grant", ["1", "x", "9" * 40, "%31%00"])
+def test_no_other_bonus_is_ended(promoter: httpx.Client, grant: str) -> None:
+    answer = post(promoter, f"/api/grants/{grant}/forfeit", reason="guess")
+    assert (answer.status_code, answer.json()["status"]) == (404, 404)
+
+
+def test_only_who_may_gives_and_sees_bonuses(api: Api, promoter: httpx.Client, user: str) -> None:
+    code = offered(promoter)["code"]
+    gift = {"user": user, "campaign": code, "amount": "20"}
+    with httpx.Client(base_url=api.url, timeout=20) as anybody:
+        problem(post(anybody, "/api/grants", **gift), 401, "unauthorized")
+        problem(anybody.get(f"/api/players/{user}/bonuses"), 401, "unauthorized")
+        problem(anybody.get("/api/campaigns"), 401, "unauthorized")
+    with httpx.Client(base_url=api.url, timeout=20, headers=key("till")) as till:
+        problem(post(till, "/api/grants", **gift), 403, "forbidden")
+        problem(
+            post(till, "/api/campaigns", code="x", asset="USD", multiplier="1"), 403, "forbidden"
+        )
+        problem(till.get("/api/campaigns"), 403, "forbidden")
+        assert listed(till, user) == []
+
+
+def test_a_bonus_of_one_casino_is_unknown_at_another(promoter: httpx.Client, user: str) -> None:
+    code = offered(promoter)["code"]
+    given = done(post(promoter, "/api/grants", user=user, campaign=code, amount="20"))
+    elsewhere = {"x-casino-slug": "other", "x-idempotency-key": fresh()}
+    path = f"/api/grants/{given['grant']}/forfeit"
+    answer = promoter.post(path, json={"reason": "elsewhere"}, headers=elsewhere)
+    problem(answer, 404, "UNKNOWN_GRANT")
+    [shown] = listed(promoter, user)
+    assert shown["state"] == "active"

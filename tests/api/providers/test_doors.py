@@ -133,22 +133,20 @@ BAD: list[tuple[bytes, Code]] = [
 
 
 @pytest.mark.parametrize("verb", ["debit", "credit", "rollback", "balance"])
-@pytest.mark.parametrize(("body", "code"), BAD, ids=range(len(BAD)))
 async def test_a_body_that_makes_no_sense_is_refused_in_the_dialect(
-    speaker: Speaker, verb: Any, body: bytes, code: Code
+    speaker: Speaker, verb: Any
 ) -> None:
-    answer = await speaker.deliver(verb, body, speaker.signature(body))
-    assert answer.refused(code), answer
+    for body, code in BAD:
+        answer = await speaker.deliver(verb, body, speaker.signature(body))
+        assert answer.refused(code), (body[:20], answer)
 
 
-@pytest.mark.parametrize(
-    "id", ["", "x" * 129, "tab\t", "nul\x00", "é", "\ud800", 5.5, None, [1]], ids=repr
-)
-async def test_an_id_that_is_none_is_refused(speaker: Speaker, seat: Seat, id: Any) -> None:
-    body = speaker.body("debit", seat, id="here", amount=1, round="r")
-    raw = orjson.dumps(body).replace(b'"here"', _json(id))
-    answer = await speaker.deliver("debit", raw, speaker.signature(raw))
-    assert any(answer.refused(code) for code in (Code.WRONG_TYPE, Code.MALFORMED)), answer
+async def test_an_id_that_is_none_is_refused(speaker: Speaker, seat: Seat) -> None:
+    body = orjson.dumps(speaker.body("debit", seat, id="here", amount=1, round="r"))
+    for id in ("", "x" * 129, "tab\t", "nul\x00", "é", "\ud800", 5.5, None, [1]):
+        raw = body.replace(b'"here"', _json(id))
+        answer = await speaker.deliver("debit", raw, speaker.signature(raw))
+        assert any(answer.refused(code) for code in (Code.WRONG_TYPE, Code.MALFORMED)), id
     assert await speaker.balance(seat) == 1000
 
 

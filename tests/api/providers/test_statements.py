@@ -29,19 +29,19 @@ SPOILT: dict[str, Callable[[str], str | None]] = {
 }
 
 
-@pytest.mark.parametrize("spoilt", SPOILT)
 async def test_a_forged_signature_opens_nothing_and_tells_nothing(
-    speaker: Speaker, seat: Seat, spoilt: str
+    speaker: Speaker, seat: Seat
 ) -> None:
     """1, 6"""
     raw = orjson.dumps(speaker.body("debit", seat, id=fresh("bet"), amount=10, round="r"))
     [(name, said)] = speaker.signature(raw).items()
-    forged = SPOILT[spoilt](said)
-    headers = {} if forged is None else {name: forged.encode()}
-    heard = await speaker.deliver("debit", raw, headers)  # type: ignore[arg-type]
-    assert heard.refused(Code.INVALID_SIGNATURE)
-    assert set(heard.body) <= {"status", "request_uuid", "code", "error", "message"}
-    assert said not in str(heard.body)
+    for how, spoil in SPOILT.items():
+        forged = spoil(said)
+        headers = {} if forged is None else {name: forged.encode()}
+        heard = await speaker.deliver("debit", raw, headers)  # type: ignore[arg-type]
+        assert heard.refused(Code.INVALID_SIGNATURE), how
+        assert set(heard.body) <= {"status", "request_uuid", "code", "error", "message"}
+        assert said not in str(heard.body)
     assert await speaker.balance(seat) == 1000
 
 
@@ -542,19 +542,18 @@ async def test_a_game_is_launched_in_a_currency_of_the_house_only(
         assert (answer.status_code, answer.json()["code"]) == (404, "WALLET_NOT_FOUND")
 
 
-@pytest.mark.parametrize(
-    "amount", [1.5, 10.0, "10", "ten", None, True, [], {}, 10**40, 1e400], ids=str
-)
-async def test_an_amount_that_is_none_moves_nothing(
-    speaker: Speaker, seat: Seat, amount: Any
-) -> None:
+NO_AMOUNTS = ("1.5", "10.0", '"10"', '"ten"', "null", "true", "[]", "{}", "1" + "0" * 40, "1e400")
+
+
+async def test_an_amount_that_is_none_moves_nothing(speaker: Speaker, seat: Seat) -> None:
     """49"""
     body = speaker.body("debit", seat, id=fresh("bet"), round="r", amount=1)
     text = orjson.dumps({**body, "amount": None}).decode()
-    written = {"inf": "1e400"}.get(str(amount)) or orjson_or_python(amount)
-    raw = text.replace('"amount":null', f'"amount":{written}').encode()
-    answer = await speaker.deliver("debit", raw, speaker.signature(raw))
-    assert any(answer.refused(code) for code in (Code.WRONG_TYPE, Code.BAD_AMOUNT, Code.MALFORMED))
+    codes = (Code.WRONG_TYPE, Code.BAD_AMOUNT, Code.MALFORMED)
+    for written in NO_AMOUNTS:
+        raw = text.replace('"amount":null', f'"amount":{written}').encode()
+        answer = await speaker.deliver("debit", raw, speaker.signature(raw))
+        assert any(answer.refused(code) for code in codes), (written, answer)
     assert await speaker.balance(seat) == 1000
 
 
@@ -591,8 +590,3 @@ async def _close(house: House, seat: Seat) -> None:
         "UPDATE accounts SET closed_at = now() WHERE name = %s",
         (f"player:{seat.player_id}:cash",),
     )
-
-
-def orjson_or_python(value: Any) -> str:
-    """JSON of any number."""
-    return str(value) if type(value) is int else orjson.dumps(value).decode()

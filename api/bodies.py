@@ -49,3 +49,8 @@ def parsed(body: bytes) -> object:
             raise Problem(400, "too_deep", "the body is nested too deep") from error
         raise Problem(400, "bad_json", f"the body is no JSON: {error.msg}") from error
     return found
+
+
+def whole(number: object) -> object:
+    """JSON knows no difference between 1 and 1.0."""
+    return int(number) if isinstance(number, float) and number.is_integer() else number

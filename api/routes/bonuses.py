@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -14,7 +14,7 @@ from starlette.routing import Route
 from api import shapes
 from api.amounts import Amount, units
 from api.answers import private
-from api.bodies import given
+from api.bodies import given, whole
 from api.casinos import OfCasino
 from api.desk import idempotency_key
 from api.documents import describe
@@ -40,7 +40,8 @@ Game = Annotated[
     str, Field(strict=True, pattern=r"^[A-Za-z0-9_.:-]{1,64}(/[A-Za-z0-9_.:-]{1,64})?$")
 ]
 Games = Annotated[list[Game], Field(max_length=1000)]
-WeightBp = Annotated[int, Field(strict=True, ge=0, le=10 * WHOLE_BP)]
+Whole = BeforeValidator(whole)
+WeightBp = Annotated[int, Field(strict=True, ge=0, le=10 * WHOLE_BP), Whole]
 
 
 class Listed(OfCasino, Page):
@@ -64,18 +65,20 @@ class Offer(BaseModel):
         str, Field(strict=True, pattern=r"^\d{1,4}(\.\d{1,4})?$", description='such as "35"')
     ]
     of: Literal["bonus", "bonus_and_deposit"] = "bonus"
-    weights: dict[Game, WeightBp] = Field(default={}, max_length=1000)
+    weights: dict[Game, WeightBp] = Field(
+        default={}, max_length=1000, json_schema_extra={"additionalProperties": False}
+    )
     default_weight_bp: WeightBp = WHOLE_BP
     excluded: Games = []
     products: Games = []
     max_bet: Amount | None = None
     above_max_bet: Literal["refuse", "forfeit"] = "refuse"
     max_win: Amount | None = None
-    expires_h: Annotated[int, Field(strict=True, ge=1, le=8784)] = 168
+    expires_h: Annotated[int, Field(strict=True, ge=1, le=8784), Whole] = 168
     sticky: Annotated[bool, Field(strict=True)] = False
     order: Literal["cash_first", "mixed"] = "cash_first"
     stacking: Literal["refuse", "queue"] = "refuse"
-    most_grants: Annotated[int, Field(strict=True, ge=1, le=2**31)] | None = 1
+    most_grants: Annotated[int, Field(strict=True, ge=1, le=2**31), Whole] | None = 1
     jurisdiction: Annotated[str, Field(strict=True, pattern=r"^[A-Z]{2}$")] | None = None
     closed: Annotated[bool, Field(strict=True)] = False
 

@@ -15,7 +15,7 @@ from starlette.routing import Route
 from api import metadata, shapes
 from api.amounts import Amount, units
 from api.answers import private
-from api.bodies import given
+from api.bodies import given, whole
 from api.casinos import OfCasino
 from api.desk import idempotency_key
 from api.documents import describe
@@ -63,11 +63,6 @@ class Keyed(BaseModel):
     key: str = Field(alias="X-Idempotency-Key", min_length=1, max_length=255, pattern=r"^[ -~]+$")
 
 
-def _whole(number: object) -> object:
-    """JSON knows no difference between 1 and 1.0."""
-    return int(number) if isinstance(number, float) and number.is_integer() else number
-
-
 class Movement(BaseModel):
     """What is to move. `reference` stands once for each kind of movement in a casino.
 
@@ -84,7 +79,7 @@ class Movement(BaseModel):
         default=None, description=f"at most {MOST_BYTES} bytes and {MOST_LEVELS} levels of JSON"
     )
     expect: Annotated[
-        Annotated[int, Field(strict=True, ge=0, le=2**53)] | None, BeforeValidator(_whole)
+        Annotated[int, Field(strict=True, ge=0, le=2**53)] | None, BeforeValidator(whole)
     ] = None
 
 

@@ -83,7 +83,9 @@ async def test_a_bet_of_which_nobody_knows_ends_rolled_back(
     heard = await rounds.bet(casino, bet_of(round))
     assert heard.outcome == "unknown"
     paths = [path for path, _ in told(wire)]
-    assert paths[:4] == ["/casino/debit"] * 3 + ["/casino/rollback"]
+    tries = paths.index("/casino/rollback")  # one that takes too long to connect is not seen
+    assert paths[:tries] == ["/casino/debit"] * tries
+    assert 1 <= tries <= casino.tries
     assert set(paths[4:]) == {"/casino/rollback"}
     assert await house.cash(seat) == 1000
     assert await states(house, round) == {"debit": "undone", "rollback": "done"}

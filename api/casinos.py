@@ -26,7 +26,8 @@ async def chosen(request: Request, *, default: str | None = None) -> Row:
     """
     house = state(request)
     header = OfCasino(casino=request.headers.get("x-casino-slug")).casino
-    slug = request.query_params.get("casino") or header or default or house.settings.default_casino
+    query = OfCasino(casino=request.query_params.get("casino")).casino
+    slug = query or header or default or house.settings.default_casino
     row = await house.row(CASINO, {"slug": slug})
     if row is None:
         raise Problem(404, "unknown_casino", f"there is no casino {slug!r}")

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import httpx
 import psycopg
@@ -23,6 +24,7 @@ from db import session as db_session
 from db.session import transaction
 from local import redis
 from local.process import Child, free_port, spawn, until_ready
+from settings import Role
 from tests.casino.conftest import Says
 
 EVM, SOLANA = "eip155:31337", "solana:7m1riGyKrXZv7tpfhFdykUtEg4gF99Ku"
@@ -53,6 +55,7 @@ KEYS: dict[str, tuple[str, list[str], str | None]] = {
     "branch": ("branch", [READS, WRITES], "other"),
     "stranger": ("stranger", ["reports:read"], None),
     "approver": ("approver", [READS, "withdrawals:approve"], None),
+    "owner": ("owner", list(get_args(Role)), None),
 }
 
 

@@ -12,14 +12,13 @@ from typing import Generic, TypeVar
 
 from psycopg import errors
 from psycopg.errors import LockNotAvailable
-from sqlalchemy.exc import DBAPIError
 
 from db.session import Connection, direct
 
 Asked = TypeVar("Asked")
 Given = TypeVar("Given")
 
-MOST = 512  # of a batch: about 60 ms on two cores
+MOST = 512  # of a batch
 ABREAST = 2  # batches at once: one is decided while the other becomes durable
 TRIES = 5
 # A connection that broke may have committed: asked again, what stands is answered as it stands.
@@ -123,24 +122,19 @@ async def _committed(
         try:
             async with direct() as connection:
                 return await run(connection, batch)
-        except (DBAPIError, errors.Error) as error:
-            if tries == TRIES or not (isinstance(_cause(error), AGAIN) or _away(error)):
+        except errors.Error as error:
+            if tries == TRIES or not (isinstance(error, AGAIN) or _away(error)):
                 raise
             if _away(error):
                 await asyncio.sleep(AWAY_S)
     raise AssertionError("unreachable")
 
 
-def _cause(error: BaseException) -> BaseException | None:
-    return error.orig if isinstance(error, DBAPIError) else error
-
-
 def _away(error: BaseException) -> bool:
     """Whether the database, or the way to it, is not there: it has no word of its own on that."""
-    cause = _cause(error)
-    if not isinstance(cause, errors.OperationalError | errors.InterfaceError):
+    if not isinstance(error, errors.OperationalError | errors.InterfaceError):
         return False
-    return cause.sqlstate is None or cause.sqlstate[:2] in ("08", "57")
+    return error.sqlstate is None or error.sqlstate[:2] in ("08", "57")
 
 
 def _fail(future: asyncio.Future[Given], error: Exception) -> None:

@@ -1,4 +1,4 @@
-"""The one way to a transaction: `async with transaction() as session`."""
+"""The two ways to a transaction: `transaction()` gives a session, `direct()` the driver itself."""
 
 from __future__ import annotations
 

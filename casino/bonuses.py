@@ -245,25 +245,6 @@ def pocket(desk: Desk, wallet: Wallet) -> Pocket | None:
     return desk.shelf(Grants).get(wallet)
 
 
-def put(desk: Desk, wallet: Wallet, row: Pocket) -> None:
-    """Keep changed bonuses; a refusal of the command takes the change back."""
-    shelf = desk.shelf(Grants)
-    before, known = shelf.rows.get(wallet), wallet in shelf.changed
-
-    def undo() -> None:
-        if before is None:
-            del shelf.rows[wallet]
-        else:
-            shelf.rows[wallet] = before
-        if known and before is not None:
-            shelf.changed[wallet] = before
-        else:
-            del shelf.changed[wallet]
-
-    shelf.put(wallet, row)
-    desk.books._later(undo)  # stakes are split, and may end a bonus, before anything is refused
-
-
 def end(
     desk: Desk, wallet: Wallet, grant: Granted, state: Ending, *, reason: str
 ) -> tuple[Granted, int | None]:
@@ -322,7 +303,7 @@ def late(desk: Desk, wallet: Wallet, grant_id: int | None, amount: int) -> int |
     if grant.state != "completed" or grant.before is None:
         return 0
     so_far = grant.before + grant.late
-    put(desk, wallet, here.with_grant(replace(grant, late=grant.late + amount)))
+    desk.shelf(Grants).put(wallet, here.with_grant(replace(grant, late=grant.late + amount)))
     return grant.entitled(so_far + amount) - grant.entitled(so_far)
 
 
@@ -341,7 +322,7 @@ def wagered(desk: Desk, wallet: Wallet, wager: Wager) -> None:
     """Count a bet that is settled for good. Counted once by its source and name."""
     here = pocket(desk, wallet)
     if here is not None:
-        put(desk, wallet, replace(here, wagers=(*here.wagers, wager)))
+        desk.shelf(Grants).put(wallet, replace(here, wagers=(*here.wagers, wager)))
 
 
 def progress(
@@ -408,7 +389,7 @@ class Grant(OfWallet):
         here = pocket(desk, self.wallet) or Pocket(self.casino)
         grant = self._allowed(desk, here)
         waits = here.active is not None or here.waiting is not None
-        put(desk, self.wallet, here.with_grant(grant))
+        desk.shelf(Grants).put(self.wallet, here.with_grant(grant))
         transfer_id = None
         if not waits:
             grant, transfer_id = _activate(desk, self.wallet, grant)
@@ -553,7 +534,7 @@ def _told(desk: Desk, wallet: Wallet, grant: Granted, word: str) -> None:
     here = pocket(desk, wallet)
     if here is None:
         raise LookupError(f"no bonus of {wallet}")
-    put(desk, wallet, here.with_grant(grant))
+    desk.shelf(Grants).put(wallet, here.with_grant(grant))
     data = {**_said(grant), "at": desk.books.now.isoformat()}
     told = Message("user", f"bonus.{word}", here.casino, data, player=str(wallet.player_id))
     desk.messages.append(told)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, NamedTuple
 
-from casino.commands import Answer, Command, Desk, Shelf
+from casino.commands import Answer, Command, Desk, Later, Shelf
 from db.arrays import documents, numbers, texts
 from ledger.accounts import Account
 from ledger.errors import Refusal, UnknownAccount, UnknownAsset
@@ -165,8 +165,8 @@ class Campaign:
 class Campaigns(Shelf[Place, Campaign]):
     """The newest version of each campaign; one that is put becomes the next."""
 
-    def __init__(self, rows: Mapping[Place, Campaign]) -> None:
-        super().__init__(rows)
+    def __init__(self, rows: Mapping[Place, Campaign], later: Later) -> None:
+        super().__init__(rows, later)
         self._made: list[tuple[Place, Campaign]] = []
 
     @classmethod
@@ -181,6 +181,7 @@ class Campaigns(Shelf[Place, Campaign]):
     def put(self, key: Place, row: Campaign) -> None:
         super().put(key, row)
         self._made.append((key, row))
+        self._later(self._made.pop)
 
     def writes(self) -> Iterable[Statement]:
         made = sorted(self._made, key=lambda one: (one[0], one[1].version))

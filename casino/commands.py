@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 import orjson
@@ -42,6 +43,7 @@ Key = tuple[str, str]
 K = TypeVar("K")
 R = TypeVar("R")
 S = TypeVar("S", bound="Shelf[Any, Any]")
+Later = Callable[[Callable[[], object]], None]  # as `Books.later`
 
 
 class KeyReused(Exception):
@@ -130,13 +132,15 @@ class Command(ABC):
 class Shelf(ABC, Generic[K, R]):
     """Rows of one kind beside the books, by key: those that a batch's commands asked for.
 
-    They are found and locked behind the accounts' locks, and written with the books. A command
-    changes them last, when nothing may refuse it any more.
+    They are found and locked behind the accounts' locks, and written with the books. What a
+    command changed is taken back with the rest of it when it is refused.
     """
 
-    def __init__(self, rows: Mapping[K, R]) -> None:
+    def __init__(self, rows: Mapping[K, R], later: Later) -> None:
         self.rows = dict(rows)
+        self.found = frozenset(rows)
         self.changed: dict[K, R] = {}
+        self._later = later
 
     @classmethod
     @abstractmethod
@@ -156,8 +160,17 @@ class Shelf(ABC, Generic[K, R]):
         return self.rows.get(key)
 
     def put(self, key: K, row: R) -> None:
-        """Keep a new or changed row."""
+        """Keep a new or changed row; a refusal of the command takes the change back."""
+        self._later(partial(_restore, self.rows, key, self.rows.get(key)))
+        self._later(partial(_restore, self.changed, key, self.changed.get(key)))
         self.rows[key] = self.changed[key] = row
+
+
+def _restore(rows: dict[K, R], key: K, before: R | None) -> None:
+    if before is None:
+        del rows[key]
+    else:
+        rows[key] = before
 
 
 @dataclass(slots=True)
@@ -245,7 +258,7 @@ async def _opened(session: Session, commands: Sequence[Command], *, waiting: boo
     )
     desk = Desk(books, {(row[0], row[1]): _decided(row) for row in found})
     for kind, rows in zip(kinds, shelved, strict=True):
-        desk.shelves[kind] = kind(dict(map(kind.read, rows)))
+        desk.shelves[kind] = kind(dict(map(kind.read, rows)), books.later)
     return desk
 
 

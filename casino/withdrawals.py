@@ -179,10 +179,6 @@ def found(row: Sequence[Any]) -> Withdrawal:
 class Withdrawals(Shelf[str, Withdrawal]):
     """Withdrawals by their request."""
 
-    def __init__(self, rows: Mapping[str, Withdrawal]) -> None:
-        super().__init__(rows)
-        self._old = set(rows)
-
     @classmethod
     def find(cls, keys: Sequence[str]) -> Statement:
         return FIND.encode(), (list(keys),)
@@ -194,8 +190,8 @@ class Withdrawals(Shelf[str, Withdrawal]):
 
     def writes(self) -> Iterable[Statement]:
         changed = [self.changed[key] for key in sorted(self.changed)]
-        yield from written([one for one in changed if one.request not in self._old], by=ADD)
-        yield from written([one for one in changed if one.request in self._old])
+        yield from written([one for one in changed if one.request not in self.found], by=ADD)
+        yield from written([one for one in changed if one.request in self.found])
 
 
 def written(rows: Sequence[Withdrawal], *, by: str = CHANGE) -> Iterable[Statement]:

@@ -186,7 +186,7 @@ class Books:
         held = Held(self.number(), line, amount, amount, "open", reference, expires_at)
         self._append(self.made, held)
         self.holds[held.id] = held
-        self._later(lambda: self.holds.pop(held.id))
+        self.later(lambda: self.holds.pop(held.id))
         return held
 
     def capture(self, id: int, transfer: Transfer, *, final: bool = True) -> Posted:
@@ -275,7 +275,7 @@ class Books:
             if not known:
                 del self.moved[held.id]
 
-        self._later(undo)
+        self.later(undo)
 
     def _keep(self, line: Line) -> None:
         """Remember how a line stood, for an attempt that fails."""
@@ -284,13 +284,14 @@ class Books:
 
     def _append(self, rows: list[T], row: T) -> None:
         rows.append(row)
-        self._later(rows.pop)
+        self.later(rows.pop)
 
     def _add(self, known: set[T], one: T) -> None:
         known.add(one)
-        self._later(lambda: known.discard(one))
+        self.later(lambda: known.discard(one))
 
-    def _later(self, undo: Callable[[], object]) -> None:
+    def later(self, undo: Callable[[], object]) -> None:
+        """What takes back a change beside the books, should the attempt under way fail."""
         if self._undo is not None:
             self._undo.append(undo)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -84,13 +84,9 @@ class Round:
 class Rows(Shelf[K, R], Generic[K, R]):
     """Rows that are inserted when they were not found, so that two at once cannot both make one."""
 
-    def __init__(self, rows: Mapping[K, R]) -> None:
-        super().__init__(rows)
-        self._found = frozenset(rows)
-
     def writes(self) -> Iterable[Statement]:
-        made = [one for one in sorted(self.changed.items()) if one[0] not in self._found]
-        kept = [one for one in sorted(self.changed.items()) if one[0] in self._found]
+        made = [one for one in sorted(self.changed.items()) if one[0] not in self.found]
+        kept = [one for one in sorted(self.changed.items()) if one[0] in self.found]
         if made:
             yield self.inserted(made)
         if kept:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any
 
 import pytest
@@ -12,9 +12,10 @@ from psycopg.errors import UniqueViolation
 from sqlalchemy import text
 
 from api.gatherer import Gatherer
-from casino.commands import Answer, KeyReused
+from casino.commands import Answer, KeyReused, Shelf
 from casino.wallets import REVENUE, TREASURY, Move, move_many
 from db import session
+from ledger.posting import Statement
 
 COINS = "casino:house/GOLD_COINS"
 _players = itertools.count(500)
@@ -210,3 +211,41 @@ async def test_what_was_decided_is_never_changed(player: int) -> None:
     for statement in ("UPDATE requests SET code = NULL", "DELETE FROM requests"):
         with pytest.raises(Exception, match="never allowed"):
             await value(statement)
+
+
+class Counts(Shelf[str, int]):
+    """A row beside the books that stands in no table."""
+
+    @classmethod
+    def find(cls, keys: Sequence[str]) -> Statement:
+        return b"SELECT n, 1 FROM unnest(%s::text[]) n WHERE n = 'known'", (list(keys),)
+
+    @classmethod
+    def read(cls, row: Sequence[Any]) -> tuple[str, int]:
+        return row[0], row[1]
+
+    def writes(self) -> Iterable[Statement]:
+        yield b"INSERT INTO casinos (slug, name) VALUES (%s, 'counted')", (str(self.changed),)
+
+
+async def test_a_refusal_takes_back_what_changed_beside_the_books(player: int) -> None:
+    class Counted(Move):
+        def rows(self) -> Iterable[tuple[type[Shelf[Any, Any]], Any]]:
+            return ((Counts, "known"), (Counts, "new"))
+
+        def decide(self, desk: Any) -> Answer:
+            counts = desk.shelf(Counts)
+            for key in ("known", "new"):
+                counts.put(key, (counts.get(key) or 0) + self.amount)
+            return super().decide(desk)
+
+    spend, top_up = command(player, "spend", 50), command(player, "top_up", 7)
+    first, second = (Counted(**vars(one)) for one in (spend, top_up))
+    [refused, accepted] = await run(first, second)
+    assert isinstance(refused, Answer)
+    assert refused.code == "INSUFFICIENT_FUNDS"
+    assert isinstance(accepted, Answer)
+    assert accepted.code is None
+    assert await value("SELECT slug FROM casinos WHERE name = 'counted'") == str(
+        {"known": 8, "new": 7}
+    )

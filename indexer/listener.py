@@ -25,7 +25,7 @@ T = TypeVar("T")
 LONGEST_PAUSE_S = 15.0
 # A node may call before its own answers show what it called about.
 ECHOES_S = (0.05, 0.2)
-SWAY = (0.9, 1.1)  # of the interval
+SWAY = (0.75, 1.25)  # of the interval
 LEAST_REST = 0.1  # of the interval, between a poll that took long and the next
 PROGRESS_S = 10.0  # a line of progress at most so often
 

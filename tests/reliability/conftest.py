@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -64,12 +64,11 @@ def begin(url: str) -> None:
         )
 
 
-def banker(url: str, *numbers: int) -> subprocess.Popen[str]:
-    """A bank process; its answers come out as lines."""
+def banker(url: str, *numbers: int, told: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+    """A bank process, with what it is `told` in its environment; its answers come out as lines."""
     words = [sys.executable, "-m", "tests.reliability.bank", url, *map(str, numbers)]
-    return subprocess.Popen(
-        words, stdout=subprocess.PIPE, text=True, cwd=ROOT, env={**os.environ, "PYTHONPATH": "."}
-    )
+    env = {**os.environ, "PYTHONPATH": ".", **(told or {})}
+    return subprocess.Popen(words, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=env)
 
 
 @pytest.fixture

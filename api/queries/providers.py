@@ -18,7 +18,8 @@ WHERE a.casino_id = %(casino)s AND a.asset = %(asset)s AND a.name = ANY(%(names)
 SHOWN = """
     c.id, c.number::text AS number, c.kind, c.state, c.code, c.player_id, i.external_id AS player,
     c.game, c.round, c.asset, c.amount::text AS amount, c.cash::text AS cash,
-    c.bonus::text AS bonus, c.grant_id::text AS grant, c.target, c.transfer_id::text AS transfer, c.at
+    c.bonus::text AS bonus, c.grant_id::text AS grant, c.target, c.transfer_id::text AS transfer,
+    c.at
 """
 OWNER = """
 LEFT JOIN LATERAL (

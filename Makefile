@@ -29,7 +29,7 @@ demo: setup ## real bets on two local chains, seen live
 	@exec $(BIN)/fairhouse demo
 
 test: setup ## every test, on real servers and chains
-	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 reliability: setup ## the long runs: kills, storms, a million transfers
 	@FAIRHOUSE_LONG=1 $(BIN)/python -m pytest -q --timeout 7200 tests/reliability

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -19,14 +18,13 @@ from chains.errors import ChainError
 from indexer import backfill
 from indexer.inbox import Inbox, NotLeader
 from indexer.progress import Walk
+from indexer.rhythm import Rhythm
 from indexer.source import Listener, Polled, Rpc
 
 T = TypeVar("T")
 LONGEST_PAUSE_S = 15.0
 # A node may call before its own answers show what it called about.
 ECHOES_S = (0.05, 0.2)
-SWAY = (0.75, 1.25)  # of the interval
-LEAST_REST = 0.1  # of the interval, between a poll that took long and the next
 PROGRESS_S = 10.0  # a line of progress at most so often
 
 
@@ -54,23 +52,16 @@ class Loop:
                 tasks.create_task(self._finalize())
 
     async def _follow(self) -> None:
-        echoes: list[float] = []
+        rhythm, echoes = Rhythm(self.poll_s), list[float]()
         while True:
             began = time.monotonic()
             found = await self._tried("polling", self._poll)
-            if found is not None and found.moved:
+            moved = found is not None and found.moved
+            if moved:
                 echoes = []
-            pause = echoes.pop(0) if echoes else self._until_due(time.monotonic() - began)
-            if await self._rest(pause):
+            due = rhythm.pause(moved=moved, took_s=time.monotonic() - began)
+            if await self._rest(echoes.pop(0) if echoes else due):
                 echoes = list(ECHOES_S)
-
-    def _until_due(self, took_s: float) -> float:
-        """The interval runs from poll to poll; a slow node still gets room to breathe.
-
-        It is never quite the same: in step with a chain's blocks, every block could come just
-        after a poll.
-        """
-        return max(self.poll_s * random.uniform(*SWAY) - took_s, self.poll_s * LEAST_REST)
 
     async def _poll(self) -> Polled:
         found = await self.listener.poll()

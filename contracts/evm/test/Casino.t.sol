@@ -3,7 +3,7 @@ pragma solidity 0.8.37;
 
 import {Casino} from "../src/Casino.sol";
 import {Fairness} from "../src/Fairness.sol";
-import {Checked} from "./Vm.sol";
+import {Built, Checked} from "./Vm.sol";
 
 /// @notice A player whose wallet refuses money until it is opened, and then tries to be paid twice.
 contract Deaf {
@@ -78,7 +78,7 @@ contract CasinoTest is Checked {
         vm.warp(1_000_000);
         vm.deal(address(this), 1_000 ether);
         vm.deal(PLAYER, 100 ether);
-        casino = new Casino(KEEPER, 60, 1_000);
+        casino = Casino(payable(Built.casino(KEEPER, 60, 1_000)));
         casino.fundVault{value: 100 ether}();
     }
 
@@ -245,7 +245,7 @@ contract CasinoTest is Checked {
     function test_a_fresh_house_takes_any_stake_and_any_prize_it_can_pay() public {
         vm.expectEmit();
         emit Casino.LimitsSet(1, 10_000);
-        casino = new Casino(KEEPER, 60, 1_000);
+        casino = Casino(payable(Built.casino(KEEPER, 60, 1_000)));
         casino.fundVault{value: 98 ether}();
         commitOne(SEED);
         commitOne(SEED);

@@ -3,7 +3,7 @@ pragma solidity 0.8.37;
 
 import {Casino} from "../src/Casino.sol";
 import {Fairness} from "../src/Fairness.sol";
-import {Checked} from "./Vm.sol";
+import {Built, Checked} from "./Vm.sol";
 
 /// @notice Everyone at once: plays, settles, waits, withdraws, refuses money, in any order forge likes.
 contract Crowd is Checked {
@@ -13,7 +13,7 @@ contract Crowd is Checked {
     bool private deaf;
 
     constructor() payable {
-        casino = new Casino(address(this), 60, 1_000);
+        casino = Casino(payable(Built.casino(address(this), 60, 1_000)));
         casino.fundVault{value: 50 ether}();
     }
 

@@ -11,14 +11,30 @@ interface Vm {
     function expectRevert(bytes calldata data) external;
     function expectEmit() external;
     function readFile(string calldata path) external view returns (string memory);
+    function readLine(string calldata path) external view returns (string memory);
     function parseJsonUint(string calldata json, string calldata key) external pure returns (uint256);
     function parseJsonBytes(string calldata json, string calldata key) external pure returns (bytes memory);
     function parseJsonString(string calldata json, string calldata key) external pure returns (string memory);
     function parseJsonStringArray(string calldata json, string calldata key) external pure returns (string[] memory);
     function parseUint(string calldata text) external pure returns (uint256);
+    function parseBytes(string calldata text) external pure returns (bytes memory);
     function parseBytes32(string calldata text) external pure returns (bytes32);
     function parseAddress(string calldata text) external pure returns (address);
     function toString(uint256 number) external pure returns (string memory);
+}
+
+/// @notice Puts the contract on the chain as it is built and committed, byte for byte.
+library Built {
+    Vm private constant vm = Vm(address(uint160(uint256(keccak256("hevm cheat code")))));
+
+    function casino(address keeper, uint64 patience, uint64 penalty) internal returns (address made) {
+        bytes memory code = vm.parseBytes(string.concat("0x", vm.readLine("build/Casino.bin")));
+        code = abi.encodePacked(code, abi.encode(keeper, patience, penalty));
+        assembly ("memory-safe") {
+            made := create(0, add(code, 32), mload(code))
+        }
+        require(made != address(0), "not built");
+    }
 }
 
 abstract contract Checked {

@@ -129,13 +129,13 @@ class ProviderCall(Command):
 
     def at_game(self, desk: Desk) -> Purse:
         """The purse at the call's game, as bonuses call it."""
-        offer = desk.shelf(Games).get(self.at(self.game))
-        return self.purse if offer is None else replace(self.purse, game=offer.game)
+        one, offer = self.launched, desk.shelf(Games).get(self.at(self.game))
+        return Purse(one.casino_id, one.player_id, one.asset, offer and offer.game)
 
     @cached_property
     def mine(self) -> tuple[Account, ...]:
         """The player's among the accounts."""
-        return tuple(one for one in self.accounts() if one.name.startswith("player:"))
+        return (self.purse.wallet.cash, self.purse.wallet.bonus)
 
     def at(self, id: str) -> CallKey:
         return CallKey(self.casino_id, self.launched.provider, id)

@@ -59,7 +59,7 @@ class Gatherer(Generic[Asked, Given]):
         answer: asyncio.Future[Given] = asyncio.get_running_loop().create_future()
         self._waiting.append((asked, answer))
         self._start()
-        return await asyncio.shield(answer)
+        return await answer
 
     async def close(self) -> None:
         """Let everything that was asked be answered."""

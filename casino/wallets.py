@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from casino.commands import Answer, Command, Desk, KeyReused, run_many
@@ -56,15 +57,14 @@ class Move(Command):
         }
 
     def accounts(self) -> Iterable[Account]:
-        return (self._account(self.source), self._account(self.target))
+        return self._ends
 
     def references(self) -> Iterable[Reference]:
         if self.reference is not None:
             yield Reference(self.casino_id, self.reference, self.type)
 
     def decide(self, desk: Desk) -> Answer:
-        mine = cash(self.casino_id, self.player_id, self.asset)
-        source, target = self.accounts()
+        (source, target), mine = self._ends, cash(self.casino_id, self.player_id, self.asset)
         posted = desk.books.post(
             Transfer(
                 self.type,
@@ -75,7 +75,11 @@ class Move(Command):
                 expect={} if self.expect is None else {mine: self.expect},
             )
         )
-        desk.messages.extend(self._told(posted))
+        at = posted.at.isoformat()
+        desk.messages.append(self._told(self.player_id, mine, posted, at))
+        if self.other_id is not None:
+            other = cash(self.casino_id, self.other_id, self.asset)
+            desk.messages.append(self._told(self.other_id, other, posted, at))
         body = {
             "transfer": str(posted.id),
             "type": self.type,
@@ -83,24 +87,29 @@ class Move(Command):
             "amount": str(self.amount),
             "balance": str(posted.balances[mine]),
             "version": desk.books.line(mine).version,
-            "at": posted.at.isoformat(),
+            "at": at,
         }
         return Answer(body, transfer_id=posted.id)
 
-    def _account(self, name: str) -> Account:
-        return Account(self.casino_id, name, self.asset)
+    @cached_property
+    def _ends(self) -> tuple[Account, Account]:
+        return (
+            Account(self.casino_id, self.source, self.asset),
+            Account(self.casino_id, self.target, self.asset),
+        )
 
-    def _told(self, posted: Posted) -> Iterable[Message]:
+    def _told(self, player_id: int, own: Account, posted: Posted, at: str) -> Message:
         """Every player hears of their own account: what came or, with a minus, went."""
-        for player_id in (self.player_id, self.other_id):
-            if player_id is None:
-                continue
-            own = cash(self.casino_id, player_id, self.asset)
-            change = self.amount if own.name == self.target else -self.amount
-            data = {"transfer": str(posted.id), "type": self.type, "asset": self.asset}
-            data |= {"amount": str(change), "balance": str(posted.balances[own])}
-            data |= {"at": posted.at.isoformat()}
-            yield Message("user", "wallet.moved", self.casino, data, player=str(player_id))
+        change = self.amount if own.name == self.target else -self.amount
+        data = {
+            "transfer": str(posted.id),
+            "type": self.type,
+            "asset": self.asset,
+            "amount": str(change),
+            "balance": str(posted.balances[own]),
+            "at": at,
+        }
+        return Message("user", "wallet.moved", self.casino, data, player=str(player_id))
 
 
 def ends(type: str, player_id: int, other_id: int | None = None) -> tuple[str, str]:

@@ -25,7 +25,9 @@ def texts(values: Iterable[str | None]) -> str:
 
 
 def times(values: Iterable[datetime | None]) -> str:
-    return "{" + ",".join(["NULL" if one is None else f'"{one}"' for one in values]) + "}"
+    known: dict[datetime | None, str] = {None: "NULL"}
+    said = [known.get(one) or known.setdefault(one, f'"{one}"') for one in values]
+    return "{" + ",".join(said) + "}"
 
 
 def documents(values: Iterable[Mapping[str, Any] | Sequence[Any] | None]) -> str:

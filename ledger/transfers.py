@@ -46,6 +46,8 @@ class Transfer:
     expect: Mapping[Account, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if len(self.postings) == 2 and _opposite(*self.postings):
+            return
         sums: dict[tuple[int, str, str], int] = {}
         for account, amount in self.postings:
             if not amount or abs(amount) > MOST:
@@ -67,6 +69,18 @@ class Transfer:
         if self.reference is None:
             return None
         return Reference(self.casino_id, self.reference, self.type)
+
+
+def _opposite(one: Posting, other: Posting) -> bool:
+    """Whether one gives what the other gets, in the same asset, colour and casino."""
+    given, got = one.account, other.account
+    return (
+        one.amount == -other.amount
+        and 0 < abs(one.amount) <= MOST
+        and given.asset == got.asset
+        and given.casino_id == got.casino_id
+        and kind(given.name).colour == kind(got.name).colour
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,13 +14,15 @@ from api.bodies import parsed, raw
 from api.errors import Problem
 from api.queries import providers as queries
 from api.state import State, state
+from casino.bonuses import Wallet
+from casino.campaigns import Terms
 from casino.commands import Answer
 from casino.providers import launches
 from casino.providers.calls import UNNAMED, Credit, Debit, ProviderCall, Rollback
 from casino.providers.codes import Code, Refused
 from casino.providers.dialect import Dialect, Given, Reply, Told, Verb
 from casino.providers.launches import Launched
-from casino.stakes import Purse
+from casino.providers.records import played
 from settings import Settings
 
 REMEMBERED = 100_000
@@ -52,15 +54,26 @@ def answering(dialect: Dialect, verb: Verb) -> Callable[[Request], Awaitable[Res
     return route
 
 
-async def balance(house: State, launched: Launched) -> int:
-    """All that a player has in the asset of a launch, of whichever colour."""
-    purse = Purse(launched.casino_id, launched.player_id, launched.asset, launched.game)
-    mine = f"player:{launched.player_id}:"
-    names = [one.name for one in purse.accounts() if one.name.startswith(mine)]
-    named = [name for name in names if not name.endswith(":debt")]
-    values = {"casino": launched.casino_id, "asset": launched.asset, "names": named}
+async def balance(house: State, launched: Launched, game: str | None = None) -> int:
+    """All that a player may stake at a game, or at the launched one, of whichever colour."""
+    wallet = Wallet(launched.casino_id, launched.player_id, launched.asset)
+    game = game or launched.game
+    values = {
+        "casino": launched.casino_id,
+        "player": launched.player_id,
+        "asset": launched.asset,
+        "names": [wallet.cash.name, wallet.bonus.name],
+        "provider": launched.provider,
+        "game": game,
+    }
     row = await house.row(queries.BALANCE, values)
-    return int(row["balance"]) if row else 0
+    if row is None:
+        return 0
+    known = None
+    if row["product"] is not None:
+        known = played(row["product"], launched.provider, game)
+    usable = row["terms"] is not None and Terms.read(row["terms"]).plays(known)
+    return int(row["cash"]) + (int(row["bonus"]) if usable else 0)
 
 
 async def _come_to(house: State, dialect: Dialect, given: Given) -> Told:
@@ -74,7 +87,7 @@ async def _come_to(house: State, dialect: Dialect, given: Given) -> Told:
         if problem.code != "idempotency_key_reused":
             raise
         raise Refused(Code.CONFLICT, "the id stands for another call") from problem
-    return await _translated(house, dialect, launched, answer)
+    return await _translated(house, dialect, command, answer)
 
 
 async def _found(house: State, dialect: Dialect, token: str) -> Launched:
@@ -97,7 +110,7 @@ async def _shown(house: State, launched: Launched, given: Given) -> Told:
         raise Refused(Code.OTHER_PLAYER, "the session is another player's")
     if given.currency not in (None, launched.currency):
         raise Refused(Code.WRONG_CURRENCY, "the session is in another currency")
-    return _of(launched, balance=await balance(house, launched))
+    return _of(launched, balance=await balance(house, launched, given.game))
 
 
 def _command(dialect: Dialect, launched: Launched, given: Given) -> ProviderCall:
@@ -128,16 +141,18 @@ def _command(dialect: Dialect, launched: Launched, given: Given) -> ProviderCall
     return Credit(**common, amount=amount, target=given.target)
 
 
-async def _translated(house: State, dialect: Dialect, launched: Launched, answer: Answer) -> Told:
+async def _translated(
+    house: State, dialect: Dialect, command: ProviderCall, answer: Answer
+) -> Told:
     """What was decided, as this provider wants to hear of it."""
-    body = answer.body
+    body, launched = answer.body, command.launched
     code = None if answer.code is None else Code(answer.code)
     detail = str(body.get("detail", ""))
     if body.get("nothing") and not dialect.policy.accept_unknown_target:
         code, detail = Code.BET_NOT_FOUND, "there is no such bet"
     stored = int(body["balance"]) if "balance" in body else None
     if stored is None or (answer.replayed and dialect.policy.current_balance):
-        stored = await balance(house, launched)
+        stored = await balance(house, launched, command.game)
     return _of(
         launched,
         code=code,

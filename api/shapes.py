@@ -167,7 +167,8 @@ class ProviderCall(BaseModel):
     asset: str
     amount: str = Field(description="in the asset's smallest unit")
     cash: str
-    bonus: str
+    bonus: str = Field(description="with cash less than the amount, if a bonus had ended meanwhile")
+    grant: str | None = Field(description="the bonus under which a bet was placed")
     target: str | None = Field(description="the call that a rollback or a credit is about")
     transfer: str | None
     at: datetime

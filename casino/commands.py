@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Generic, TypeVar
@@ -190,6 +191,17 @@ class Desk:
             raise TypeError(f"{found} is no {kind}")
         return found
 
+    @contextlib.contextmanager
+    def attempt(self) -> Iterator[None]:
+        """All of the block or nothing: what it moved, put on shelves and told."""
+        told = len(self.messages)
+        try:
+            with self.books.attempt():
+                yield
+        except BaseException:
+            del self.messages[told:]
+            raise
+
     def keep(
         self,
         command: Command,
@@ -269,12 +281,10 @@ def _answer(desk: Desk, command: Command, fingerprint: bytes) -> Answer | KeyReu
             return KeyReused(command.key)
         was = before.answer
         return Answer(was.body, was.code, was.facts, was.transfer_id, replayed=True)
-    told = len(desk.messages)
     try:
-        with desk.books.attempt():
+        with desk.attempt():
             answer = command.decide(desk)
     except Refusal as refusal:
-        del desk.messages[told:]
         answer = Answer({"detail": str(refusal), **refusal.evidence}, code=refusal.code)
     desk.keep(command, answer, fingerprint=fingerprint)
     return answer

@@ -175,20 +175,3 @@ class Purse:
             if amount
             for posting in (Posting(mine, sign * amount), Posting(house, -sign * amount))
         )
-
-
-@dataclass(frozen=True, slots=True)
-class CashPurse(Purse):
-    """A purse without bonus money, for bets that nobody counts for a bonus."""
-
-    def accounts(self) -> Iterable[Account]:
-        return (self.wallet.cash, self._house)
-
-    def rows(self) -> Iterable[tuple[type[Shelf[Any, Any]], Any]]:
-        return ()
-
-    def available(self, desk: Desk) -> int:
-        return self._cash(desk)
-
-    def split(self, desk: Desk, amount: int) -> Split:
-        return Split(amount)

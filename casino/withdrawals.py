@@ -17,7 +17,8 @@ from typing import Any, NamedTuple, Protocol
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from casino import outbox
+from casino import bonuses, outbox
+from casino.bonuses import Grants, Wallet
 from casino.commands import Answer, Command, Desk, Shelf
 from casino.custodies import Custody
 from casino.outbox import Message
@@ -240,7 +241,10 @@ class Days(Shelf[Day, int]):
 
 @dataclass(frozen=True, kw_only=True)
 class Request(Command):
-    """Money of a player, to be paid to an address on the custody's network."""
+    """Money of a player, to be paid to an address on the custody's network.
+
+    It ends an active bonus: what is wagered becomes cash first, and anything else is forfeited.
+    """
 
     player_id: int
     amount: int
@@ -270,18 +274,18 @@ class Request(Command):
         }
 
     def accounts(self) -> Iterable[Account]:
-        return (cash(self.casino_id, self.player_id, self.custody.asset),)
+        return self._wallet.accounts()
 
     def rows(self) -> Iterable[tuple[type[Shelf[Any, Any]], Any]]:
-        return ((Withdrawals, self.request), (Days, self._day))
+        return ((Withdrawals, self.request), (Days, self._day), (Grants, self._wallet))
 
     def decide(self, desk: Desk) -> Answer:
         recipient = payable(self.custody, self.address)
         self._within()
         if desk.shelf(Withdrawals).get(self.request) is not None:
             raise Duplicate("this withdrawal was asked for before", reference=self.request)
-        [account] = self.accounts()
-        held = desk.books.hold(account, self.amount, reference=self.request)
+        bonuses.withdrawn(desk, self._wallet)
+        held = desk.books.hold(self._wallet.cash, self.amount, reference=self.request)
         row = Withdrawal(
             id=desk.books.number(),
             request=self.request,
@@ -301,6 +305,10 @@ class Request(Command):
         desk.shelf(Withdrawals).put(self.request, row)
         desk.messages.append(row.told(self.custody.casino))
         return Answer(row.body)
+
+    @property
+    def _wallet(self) -> Wallet:
+        return Wallet(self.casino_id, self.player_id, self.custody.asset)
 
     @property
     def _day(self) -> Day:

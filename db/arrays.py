@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -30,7 +30,7 @@ def times(values: Iterable[datetime | None]) -> str:
     return "{" + ",".join(said) + "}"
 
 
-def documents(values: Iterable[Mapping[str, Any] | None]) -> str:
+def documents(values: Iterable[Mapping[str, Any] | Sequence[Any] | None]) -> str:
     """JSON documents of plain values."""
     return _as_json([None if one is None else orjson.dumps(one).decode() for one in values])
 

@@ -12,7 +12,10 @@ from db.columns import big, moment, now, text
 
 
 class CasinoGame(SQLModel, table=True):
-    """A provider's game, by the provider's own code of it, as one casino offers it."""
+    """A provider's game, by the provider's own code of it, as one casino offers it.
+
+    `product` is what terms of bonuses call its kind: slots, live, table.
+    """
 
     __tablename__ = "casino_games"
 
@@ -20,6 +23,7 @@ class CasinoGame(SQLModel, table=True):
     provider: str = text(primary_key=True)
     code: str = text(primary_key=True)
     name: str = text()
+    product: str = text(sa_column_kwargs={"server_default": "other"}, default="other")
     closed_at: datetime | None = moment(default=None)
 
 
@@ -47,7 +51,8 @@ class CasinoRound(SQLModel, table=True):
 
     `state` is open, closed (the provider said so) or stale (nothing came for too long). `calls`
     counts its calls, `settled` is the number among them of the latest payout, `standing` counts
-    bets that were not rolled back, of which `cash` and `bonus` are the stakes.
+    bets that were not rolled back, of which `cash` and `bonus` are the stakes. `parts` are those of
+    them that were placed under a bonus: `[grant, game, counted, cash, bonus]`.
     """
 
     __tablename__ = "casino_rounds"
@@ -72,6 +77,7 @@ class CasinoRound(SQLModel, table=True):
     standing: int = Field()
     cash: Decimal = columns.amount()
     bonus: Decimal = columns.amount()
+    parts: list[list[str | int | bool]] | None = columns.document(default=None)
     opened_at: datetime = moment()
     touched_at: datetime = moment()
     closed_at: datetime | None = moment(default=None)
@@ -81,14 +87,15 @@ class CasinoCall(SQLModel, table=True):
     """A provider's debit, credit or rollback, by the provider's id of it.
 
     `state` is done, declined, returned (a debit that was rolled back) or tombstone (a debit that
-    was rolled back before it came). `cash` and `bonus` are how `amount` was paid; `place` is its
-    number in its round.
+    was rolled back before it came). `cash` and `bonus` are how `amount` was paid, under the bonus
+    `grant_id`; less of a payout or rollback, if its bonus had ended. `place` is its number in its
+    round, `played` what terms of bonuses call the game.
     """
 
     __tablename__ = "casino_calls"
     __table_args__ = (
         CheckConstraint(
-            "amount >= 0 and cash >= 0 and bonus >= 0 and"
+            "amount >= 0 and cash >= 0 and bonus >= 0 and cash + bonus <= amount and"
             " (kind <> 'debit' or state not in ('done', 'returned') or amount = cash + bonus)",
             name="calls_split",
         ),
@@ -112,5 +119,7 @@ class CasinoCall(SQLModel, table=True):
     amount: Decimal = columns.amount()
     cash: Decimal = columns.amount()
     bonus: Decimal = columns.amount()
+    grant_id: int | None = big(default=None)
+    played: str | None = text(default=None)
     transfer_id: int | None = big(default=None)
     at: datetime = moment()

@@ -133,10 +133,11 @@ class Books:
 
     @contextlib.contextmanager
     def attempt(self) -> Iterator[None]:
-        """All of the block or nothing: an exception takes back what the block did before it."""
-        if self._undo is not None:
-            raise RuntimeError("an attempt within an attempt")
-        undo: list[Undo] = []
+        """All of the block or nothing: an exception takes back what the block did before it.
+
+        Within another attempt, it is a part of that one: taken back with it, or before it alone.
+        """
+        outer, undo = self._undo, list[Undo]()
         self._undo = undo
         try:
             yield
@@ -145,7 +146,9 @@ class Books:
                 _take_back(undo.pop())
             raise
         finally:
-            self._undo = None
+            self._undo = outer
+            if outer is not None:
+                outer.extend(undo)
 
     def post(self, transfer: Transfer, *, hold_id: int | None = None) -> Posted:
         """One transfer, if the accounts allow it as they stand now.

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-# Of whichever colour.
+# A player's money by its colour, the terms on which the bonus is spent, and the game's product.
 BALANCE = """
-SELECT coalesce(sum(balance - held), 0)::text AS balance FROM accounts
-WHERE casino_id = %(casino)s AND asset = %(asset)s AND name = ANY(%(names)s)
+SELECT coalesce(sum(a.balance - a.held) FILTER (WHERE a.colour = 'cash'), 0)::text AS cash,
+    coalesce(sum(a.balance - a.held) FILTER (WHERE a.colour = 'bonus'), 0)::text AS bonus,
+    (SELECT c.terms FROM grants g JOIN campaigns c ON c.id = g.campaign_id
+        WHERE g.casino_id = %(casino)s AND g.player_id = %(player)s AND g.asset = %(asset)s
+            AND g.state = 'active' AND g.expires_at > clock_timestamp()) AS terms,
+    (SELECT product FROM casino_games WHERE casino_id = %(casino)s AND provider = %(provider)s
+        AND code = %(game)s) AS product
+FROM accounts a
+WHERE a.casino_id = %(casino)s AND a.asset = %(asset)s AND a.name = ANY(%(names)s)
 """
 
 SHOWN = """
     c.id, c.number::text AS number, c.kind, c.state, c.code, c.player_id, i.external_id AS player,
     c.game, c.round, c.asset, c.amount::text AS amount, c.cash::text AS cash,
-    c.bonus::text AS bonus, c.target, c.transfer_id::text AS transfer, c.at
+    c.bonus::text AS bonus, c.grant_id::text AS grant, c.target, c.transfer_id::text AS transfer,
+    c.at
 """
 OWNER = """
 LEFT JOIN LATERAL (

@@ -1,5 +1,8 @@
 """Calls of providers moved what they say, once; rounds hold the bets that stand in them.
 
+A payout or rollback may say less than was asked: what belongs to a bonus that ended stays with the
+house. Rounds also say which of their bets were placed under a bonus.
+
 Of what is new, calls and rounds are looked at whose time is from some time before the last check
 on: a transaction that was open then may have written an earlier time.
 """
@@ -37,15 +40,22 @@ WHERE c.kind = 'debit' AND c.state IN ('done', 'returned') AND {calls}
 LIMIT %(most)s
 """
 STANDING = """
-SELECT format('round %%s of %%s holds %%s bets over %%s, and its calls say %%s over %%s', r.round,
-    r.provider, r.standing, r.cash + r.bonus, b.count, b.amount) AS said, r.casino_id AS casino,
+SELECT format('round %%s of %%s holds %%s bets over %%s cash and %%s bonus, %%s under bonuses, and'
+    ' its calls say %%s over %%s and %%s, %%s under bonuses', r.round, r.provider, r.standing,
+    r.cash, r.bonus, p.amount, b.count, b.cash, b.bonus, b.backed) AS said, r.casino_id AS casino,
     r.provider, r.player_id AS player, r.round
 FROM casino_rounds r CROSS JOIN LATERAL (
-    SELECT count(*), coalesce(sum(amount), 0) AS amount FROM casino_calls c
+    SELECT count(*), coalesce(sum(cash), 0) AS cash, coalesce(sum(bonus), 0) AS bonus,
+        coalesce(sum(amount) FILTER (WHERE grant_id IS NOT NULL), 0) AS backed
+    FROM casino_calls c
     WHERE (c.casino_id, c.provider, c.round) = (r.casino_id, r.provider, r.round)
         AND c.player_id = r.player_id AND c.kind = 'debit' AND c.state = 'done'
-) b
-WHERE {rounds} AND (b.count, b.amount) IS DISTINCT FROM (r.standing::bigint, r.cash + r.bonus)
+) b CROSS JOIN LATERAL (
+    SELECT coalesce(sum((part->>3)::numeric + (part->>4)::numeric), 0) AS amount
+    FROM jsonb_array_elements(coalesce(r.parts, '[]')) AS part
+) p
+WHERE {rounds} AND (b.count, b.cash, b.bonus, b.backed)
+    IS DISTINCT FROM (r.standing::bigint, r.cash, r.bonus, p.amount)
 LIMIT %(most)s
 """
 SINCE = f">= %(at)s::timestamptz - make_interval(secs => {OPEN_S})"

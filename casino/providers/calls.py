@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
 from functools import cached_property
 from typing import Any
 
@@ -28,7 +27,7 @@ from casino.providers.records import (
     RoundKey,
     Rounds,
 )
-from casino.stakes import CashPurse, Purse, Split
+from casino.stakes import MaxBetExceeded, Purse, Split
 from ledger.accounts import Account
 from ledger.errors import AccountClosed, InsufficientFunds, LimitExceeded, Refusal
 from ledger.transfers import Posted, Posting, Transfer
@@ -36,6 +35,7 @@ from ledger.transfers import Posted, Posting, Transfer
 REFUSALS: Mapping[str, Code] = {
     InsufficientFunds.code: Code.INSUFFICIENT_FUNDS,
     LimitExceeded.code: Code.LIMIT_EXCEEDED,
+    MaxBetExceeded.code: Code.LIMIT_EXCEEDED,
     AccountClosed.code: Code.PLAYER_DISABLED,
 }
 UNNAMED = "~"  # begins the name of a round that the provider gave none
@@ -113,7 +113,8 @@ class ProviderCall(Command):
                 return self._no(desk, Code.CONFLICT)
             desk.keep(self, Answer({"call": self.key}), place=self._message)
         try:
-            answer = self._barred() or self.made(desk)
+            with desk.attempt():
+                answer = self._barred() or self.made(desk)
         except Refusal as refusal:
             answer = REFUSALS.get(refusal.code, Code.REFUSED)
         if isinstance(answer, Code):
@@ -124,12 +125,17 @@ class ProviderCall(Command):
     @cached_property
     def purse(self) -> Purse:
         one = self.launched
-        return CashPurse(one.casino_id, one.player_id, one.asset, self.game)
+        return Purse(one.casino_id, one.player_id, one.asset)
+
+    def at_game(self, desk: Desk) -> Purse:
+        """The purse at the call's game, as bonuses call it."""
+        one, offer = self.launched, desk.shelf(Games).get(self.at(self.game))
+        return Purse(one.casino_id, one.player_id, one.asset, offer and offer.game)
 
     @cached_property
     def mine(self) -> tuple[Account, ...]:
         """The player's among the accounts."""
-        return tuple(one for one in self.accounts() if one.name.startswith("player:"))
+        return (self.purse.wallet.cash, self.purse.wallet.bonus)
 
     def at(self, id: str) -> CallKey:
         return CallKey(self.casino_id, self.launched.provider, id)
@@ -153,9 +159,8 @@ class ProviderCall(Command):
         return Call(**{**plain, **more})
 
     def balance(self, desk: Desk) -> int:
-        """All that the player has, of whichever colour."""
-        owned = [one for one in self.mine if not one.name.endswith(":debt")]
-        return sum(desk.books.line(one).available for one in owned)
+        """All that the player may stake at this game, of whichever colour."""
+        return self.at_game(desk).available(desk)
 
     def post(
         self, desk: Desk, type: str, postings: tuple[Posting, ...], reverses: int | None = None
@@ -177,6 +182,33 @@ class ProviderCall(Command):
         )
         desk.messages.append(told)
         return posted
+
+    def keep(
+        self, desk: Desk, name: str, round: Round, *, closes: bool, settles: bool = False
+    ) -> None:
+        """A round after one more call. One that pays it or closes it settles its bets for good."""
+        if settles or closes:
+            purse, place = self.purse, f"{self.launched.player_id}:{round.calls + 1}"
+            for number, (part, stake) in enumerate(sorted(round.uncounted.items())):
+                replace(purse, game=part.game).settled(
+                    desk,
+                    source=self.launched.provider,
+                    bet=f"{place}.{number}:{name}",
+                    stake=stake._replace(grant=part.grant),
+                )
+            round = round.counted()
+        now = desk.books.now
+        shut = closes and round.state != CLOSED
+        desk.shelf(Rounds).put(
+            self.round_key(name),
+            replace(
+                round,
+                calls=round.calls + 1,
+                touched_at=now,
+                state=CLOSED if shut else round.state,
+                closed_at=now if shut else round.closed_at,
+            ),
+        )
 
     def yes(self, desk: Desk, call: Call, **more: Any) -> Answer:
         body = {
@@ -220,13 +252,13 @@ class Debit(ProviderCall):
         return {**super().asked(), "amount": str(self.amount)}
 
     def made(self, desk: Desk) -> Answer | Code:
-        rounds = desk.shelf(Rounds)
-        round = rounds.get(self.round_key(self.round))
+        round = desk.shelf(Rounds).get(self.round_key(self.round))
         why = self._declined(desk, round)
         if why is not None:
             return why
-        split = self.purse.split(desk, self.amount)
-        posted = self.post(desk, "stake", self.purse.paid(split))
+        purse = self.at_game(desk)
+        split = purse.split(desk, self.amount)
+        posted = self.post(desk, "stake", purse.paid(split))
         now = desk.books.now
         round = round or Round(
             asset=self.launched.asset, game=self.game, opened_at=now, touched_at=now
@@ -235,18 +267,19 @@ class Debit(ProviderCall):
             desk,
             amount=self.amount,
             split=split,
+            played=None if split.grant is None else purse.game,
             place=round.calls + 1,
             transfer_id=posted and posted.id,
         )
         desk.shelf(Calls).put(self.at(self.key), call)
-        stands = replace(round, standing=round.standing + 1, stake=_sum(round.stake, split))
-        rounds.put(self.round_key(self.round), _touched(stands, now, closes=self.closes))
+        self.keep(desk, self.round, round.staked(call), closes=self.closes)
         return self.yes(desk, call)
 
     def _declined(self, desk: Desk, round: Round | None) -> Code | None:
         if self.launched.expires_at <= desk.books.now:
             return Code.TOKEN_EXPIRED
-        if not desk.shelf(Games).get(self.at(self.game)):
+        offer = desk.shelf(Games).get(self.at(self.game))
+        if offer is None or not offer.open:
             return Code.UNKNOWN_GAME
         if any(desk.books.line(one).closed for one in self.mine):
             return Code.PLAYER_DISABLED
@@ -255,7 +288,7 @@ class Debit(ProviderCall):
                 return Code.WRONG_CURRENCY
             if round.state != OPEN or (round.settled and not self.policy.bet_after_payout):
                 return Code.ROUND_CLOSED
-        if self.amount > self.purse.available(desk):
+        if self.amount > self.balance(desk):
             return Code.INSUFFICIENT_FUNDS
         return None
 
@@ -287,15 +320,14 @@ class Credit(ProviderCall):
             if why is not None:
                 return why
         name = self.round if bet is None else bet.round
-        rounds = desk.shelf(Rounds)
-        round = rounds.get(self.round_key(name))
+        round = desk.shelf(Rounds).get(self.round_key(name))
         if round is None or round.asset != self.launched.asset:
             return Code.BET_NOT_FOUND
         if round.standing == 0:
             return Code.ROLLED_BACK
         if round.state == CLOSED:
             return Code.ALREADY_SETTLED
-        won = self.purse.won(round.stake if bet is None else bet.split, self.amount)
+        won = self._won(desk, round, bet)
         posted = self.post(desk, "payout", self.purse.given(won))
         call = self.call(
             desk,
@@ -309,8 +341,23 @@ class Credit(ProviderCall):
         desk.shelf(Calls).put(self.at(self.key), call)
         lost = self.amount == 0 and self.policy.zero_closes and not name.startswith(UNNAMED)
         paid = replace(round, settled=call.place)
-        rounds.put(self.round_key(name), _touched(paid, desk.books.now, closes=self.closes or lost))
+        self.keep(desk, name, paid, closes=self.closes or lost, settles=True)
         return self.yes(desk, call)
+
+    def _won(self, desk: Desk, round: Round, bet: Call | None) -> Split:
+        """How the payout comes back by now: by the stake of its bet, or of all in the round."""
+        stake, bonuses = round.stake, dict[int | None, int]()
+        if bet is not None:
+            stake, bonuses = bet.split, {bet.split.grant: bet.split.bonus}
+        else:
+            for part, staked in round.parts.items():
+                bonuses[part.grant] = bonuses.get(part.grant, 0) + staked.bonus
+        won = Split(self.amount)
+        for grant, bonus in bonuses.items():
+            share = self.purse.won(Split(stake.total - bonus, bonus, grant), self.amount).bonus
+            back = self.purse.returned(desk, Split(0, share, grant))
+            won = Split(won.cash - share + back.cash, won.bonus + back.bonus, grant)
+        return won
 
     def _unpayable(self, bet: Call | None) -> Code | None:
         if bet is not None and bet.state in (RETURNED, TOMBSTONE):
@@ -347,19 +394,20 @@ class Rollback(ProviderCall):
         yield Rounds, replaced(self.round_key(self.round), self.target)
 
     def made(self, desk: Desk) -> Answer | Code:
-        calls, rounds = desk.shelf(Calls), desk.shelf(Rounds)
+        calls = desk.shelf(Calls)
         bet = calls.get(self.at(self.target))
         if bet is None or bet.state in (TOMBSTONE, DECLINED):
             return self._nothing(desk, bet)
-        round = rounds.get(self.round_key(bet.round))
+        round = desk.shelf(Rounds).get(self.round_key(bet.round))
         why = self._irrevocable(bet, round)
         if why is not None or round is None:
             return why or Code.BET_NOT_FOUND
-        posted = self.post(desk, "refund", self.purse.given(bet.split), bet.transfer_id)
+        back = self.purse.returned(desk, bet.split)
+        posted = self.post(desk, "refund", self.purse.given(back), bet.transfer_id)
         call = self.call(
             desk,
             amount=bet.amount,
-            split=bet.split,
+            split=back,
             round=bet.round,
             place=round.calls + 1,
             target=self.target,
@@ -367,9 +415,15 @@ class Rollback(ProviderCall):
         )
         calls.put(self.at(self.key), call)
         calls.put(self.at(self.target), replace(bet, state=RETURNED))
-        left = Split(round.stake.cash - bet.split.cash, round.stake.bonus - bet.split.bonus)
-        back = replace(round, standing=round.standing - 1, stake=left)
-        rounds.put(self.round_key(bet.round), _touched(back, desk.books.now, closes=self.closes))
+        if round.state == CLOSED:
+            # It was over, and counted.
+            replace(self.purse, game=bet.played).unsettled(
+                desk,
+                source=self.launched.provider,
+                bet=f"{self.launched.player_id}:{bet.place}:{bet.round}",
+                stake=bet.split,
+            )
+        self.keep(desk, bet.round, round.unstaked(bet), closes=self.closes)
         return self.yes(desk, call)
 
     def _nothing(self, desk: Desk, bet: Call | None) -> Answer:
@@ -419,19 +473,3 @@ DETAILS: Mapping[Code, str] = {
 def replaced(key: RoundKey, call: str) -> RoundKey:
     """The round of an earlier call, whatever its name."""
     return key._replace(round="", call=call)
-
-
-def _sum(one: Split, other: Split) -> Split:
-    return Split(one.cash + other.cash, one.bonus + other.bonus)
-
-
-def _touched(round: Round, now: datetime, *, closes: bool) -> Round:
-    """After one more call; what is closed stays so."""
-    shut = closes and round.state != CLOSED
-    return replace(
-        round,
-        calls=round.calls + 1,
-        touched_at=now,
-        state=CLOSED if shut else round.state,
-        closed_at=now if shut else round.closed_at,
-    )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from casino.commands import Shelf
 from casino.stakes import Split
-from db.arrays import numbers, texts, times
+from db.arrays import documents, numbers, texts, times
 from db.session import driver
 from ledger.posting import Statement
 
@@ -61,13 +61,26 @@ class Call:
     target: str | None = None
     amount: int = 0
     split: Split = NOTHING
+    played: str | None = None
     transfer_id: int | None = None
     reversed: bool = False  # its transfer was taken back, by whomever
 
 
+class Part(NamedTuple):
+    """Which stakes: those placed under a bonus at one game, that are counted for it or not yet."""
+
+    grant: int
+    game: str
+    counted: bool = False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Round:
-    """What stands in a round; see `db.providers`."""
+    """What stands in a round; see `db.providers`.
+
+    `parts` are those of its stakes that were placed under a bonus. When bets of a round are over,
+    all are that stand in it: they are counted for their bonuses together.
+    """
 
     asset: str
     game: str
@@ -78,7 +91,51 @@ class Round:
     settled: int = 0
     standing: int = 0
     stake: Split = NOTHING
+    parts: Mapping[Part, Split] = field(default_factory=dict)
     closed_at: datetime | None = None
+
+    def staked(self, bet: Call) -> Round:
+        """With a bet more."""
+        return self._changed(bet, 1)
+
+    def unstaked(self, bet: Call) -> Round:
+        """Without a bet that is rolled back."""
+        return self._changed(bet, -1)
+
+    @property
+    def uncounted(self) -> Mapping[Part, Split]:
+        return {part: stake for part, stake in self.parts.items() if not part.counted}
+
+    def counted(self) -> Round:
+        """With all parts counted."""
+        parts: dict[Part, Split] = {}
+        for part, stake in self.parts.items():
+            whole = part._replace(counted=True)
+            parts[whole] = _sum(parts.get(whole, NOTHING), stake)
+        return replace(self, parts=parts)
+
+    def _changed(self, bet: Call, sign: int) -> Round:
+        split = Split(sign * bet.split.cash, sign * bet.split.bonus)
+        parts = dict(self.parts)
+        if bet.split.grant is not None and bet.played is not None:
+            # In a round that is closed all are counted, and only there.
+            part = Part(bet.split.grant, bet.played, self.state == CLOSED)
+            parts[part] = _sum(parts.get(part, NOTHING), split)
+            parts = {part: stake for part, stake in parts.items() if stake.total}
+        return replace(
+            self, standing=self.standing + sign, stake=_sum(self.stake, split), parts=parts
+        )
+
+
+def _sum(one: Split, other: Split) -> Split:
+    return Split(one.cash + other.cash, one.bonus + other.bonus)
+
+
+class Offer(NamedTuple):
+    """A game that the casino has of a provider: is it offered, and what do bonuses call it?"""
+
+    open: bool
+    game: str
 
 
 class Rows(Shelf[K, R], Generic[K, R]):
@@ -106,17 +163,18 @@ SELECT c.*, c.transfer_id IS NOT NULL
 FROM unnest(%s::int[], %s::text[], %s::text[]) AS n(casino_id, provider, id)
 CROSS JOIN LATERAL (
     SELECT casino_id, provider, id, number, kind, state, code, player_id, asset, game, round,
-        place, target, amount, cash, bonus, transfer_id, at
+        place, target, amount, cash, bonus, grant_id, played, transfer_id, at
     FROM casino_calls WHERE casino_id = n.casino_id AND provider = n.provider AND id = n.id
     LIMIT 1 FOR NO KEY UPDATE
 ) c
 """
 NEW_CALLS = b"""
 INSERT INTO casino_calls (casino_id, provider, id, number, kind, state, code, player_id, asset,
-    game, round, place, target, amount, cash, bonus, transfer_id, at)
+    game, round, place, target, amount, cash, bonus, grant_id, played, transfer_id, at)
 SELECT * FROM unnest(%s::int[], %s::text[], %s::text[], %s::bigint[], %s::text[], %s::text[],
     %s::text[], %s::bigint[], %s::text[], %s::text[], %s::text[], %s::int[], %s::text[],
-    %s::numeric[], %s::numeric[], %s::numeric[], %s::bigint[], %s::timestamptz[])
+    %s::numeric[], %s::numeric[], %s::numeric[], %s::bigint[], %s::text[], %s::bigint[],
+    %s::timestamptz[])
 """
 MOVED_CALLS = b"""
 UPDATE casino_calls c SET state = n.state
@@ -134,7 +192,7 @@ class Calls(Rows[CallKey, Call]):
     @classmethod
     def read(cls, row: Sequence[Any]) -> tuple[CallKey, Call]:
         _, _, _, number, kind, state, code, player, asset, game, round, place, *rest = row
-        target, amount, cash, bonus, transfer_id, at, reversed = rest
+        target, amount, cash, bonus, grant_id, played, transfer_id, at, reversed = rest
         return CallKey(*row[:3]), Call(
             number=number,
             kind=kind,
@@ -147,7 +205,8 @@ class Calls(Rows[CallKey, Call]):
             place=place,
             target=target,
             amount=int(amount),
-            split=Split(int(cash), int(bonus)),
+            split=Split(int(cash), int(bonus), grant_id),
+            played=played,
             transfer_id=transfer_id,
             at=at,
             reversed=reversed,
@@ -170,6 +229,8 @@ class Calls(Rows[CallKey, Call]):
             numbers(one.amount for one in calls),
             numbers(one.split.cash for one in calls),
             numbers(one.split.bonus for one in calls),
+            numbers(one.split.grant for one in calls),
+            texts(one.played for one in calls),
             numbers(one.transfer_id for one in calls),
             times(one.at for one in calls),
         )
@@ -191,7 +252,7 @@ SELECT r.* FROM (
 ) n
 CROSS JOIN LATERAL (
     SELECT casino_id, provider, player_id, round, asset, game, state, calls, settled, standing,
-        cash, bonus, opened_at, touched_at, closed_at
+        cash, bonus, parts, opened_at, touched_at, closed_at
     FROM casino_rounds
     WHERE casino_id = n.casino_id AND provider = n.provider AND player_id = n.player_id
         AND round = n.round
@@ -200,20 +261,20 @@ CROSS JOIN LATERAL (
 """
 NEW_ROUNDS = b"""
 INSERT INTO casino_rounds (casino_id, provider, player_id, round, asset, game, state, calls,
-    settled, standing, cash, bonus, opened_at, touched_at, closed_at)
+    settled, standing, cash, bonus, parts, opened_at, touched_at, closed_at)
 SELECT * FROM unnest(%s::int[], %s::text[], %s::bigint[], %s::text[], %s::text[], %s::text[],
-    %s::text[], %s::int[], %s::int[], %s::int[], %s::numeric[], %s::numeric[], %s::timestamptz[],
-    %s::timestamptz[], %s::timestamptz[])
+    %s::text[], %s::int[], %s::int[], %s::int[], %s::numeric[], %s::numeric[], %s::jsonb[],
+    %s::timestamptz[], %s::timestamptz[], %s::timestamptz[])
 """
 MOVED_ROUNDS = b"""
 UPDATE casino_rounds r SET state = n.state, calls = n.calls, settled = n.settled,
-    standing = n.standing, cash = n.cash, bonus = n.bonus, touched_at = n.touched_at,
-    closed_at = n.closed_at
+    standing = n.standing, cash = n.cash, bonus = n.bonus, parts = n.parts,
+    touched_at = n.touched_at, closed_at = n.closed_at
 FROM unnest(%s::int[], %s::text[], %s::bigint[], %s::text[], %s::text[], %s::text[], %s::text[],
-    %s::int[], %s::int[], %s::int[], %s::numeric[], %s::numeric[], %s::timestamptz[],
+    %s::int[], %s::int[], %s::int[], %s::numeric[], %s::numeric[], %s::jsonb[], %s::timestamptz[],
     %s::timestamptz[], %s::timestamptz[])
     AS n(casino_id, provider, player_id, round, asset, game, state, calls, settled, standing, cash,
-        bonus, opened_at, touched_at, closed_at)
+        bonus, parts, opened_at, touched_at, closed_at)
 WHERE (r.casino_id, r.provider, r.player_id, r.round)
     = (n.casino_id, n.provider, n.player_id, n.round)
 """
@@ -236,7 +297,8 @@ class Rounds(Rows[RoundKey, Round]):
 
     @classmethod
     def read(cls, row: Sequence[Any]) -> tuple[RoundKey, Round]:
-        asset, game, state, calls, settled, standing, cash, bonus, opened, touched, closed = row[4:]
+        asset, game, state, calls, settled, standing, cash, bonus, parts, *times = row[4:]
+        opened, touched, closed = times
         return RoundKey(*row[:4]), Round(
             asset=asset,
             game=game,
@@ -245,6 +307,7 @@ class Rounds(Rows[RoundKey, Round]):
             settled=settled,
             standing=standing,
             stake=Split(int(cash), int(bonus)),
+            parts={Part(*one[:3]): Split(int(one[3]), int(one[4])) for one in parts or ()},
             opened_at=opened,
             touched_at=touched,
             closed_at=closed,
@@ -271,6 +334,11 @@ class Rounds(Rows[RoundKey, Round]):
             numbers(one.standing for one in rounds),
             numbers(one.stake.cash for one in rounds),
             numbers(one.stake.bonus for one in rounds),
+            documents(
+                [[*part, str(stake.cash), str(stake.bonus)] for part, stake in one.parts.items()]
+                or None
+                for one in rounds
+            ),
             times(one.opened_at for one in rounds),
             times(one.touched_at for one in rounds),
             times(one.closed_at for one in rounds),
@@ -278,25 +346,31 @@ class Rounds(Rows[RoundKey, Round]):
 
 
 GAMES = b"""
-SELECT g.casino_id, g.provider, g.code, g.closed_at IS NULL FROM casino_games g
+SELECT g.casino_id, g.provider, g.code, g.closed_at IS NULL, g.product FROM casino_games g
 JOIN unnest(%s::int[], %s::text[], %s::text[]) AS n(casino_id, provider, code)
     USING (casino_id, provider, code)
 """
 
 
-class Games(Shelf[CallKey, bool]):
-    """Games that are offered, by their provider's code; only looked at, so not locked."""
+class Games(Shelf[CallKey, Offer]):
+    """A casino's games, by their provider's code; only looked at, so not locked."""
 
     @classmethod
     def find(cls, keys: Sequence[CallKey]) -> Statement:
         return GAMES, _names(keys)
 
     @classmethod
-    def read(cls, row: Sequence[Any]) -> tuple[CallKey, bool]:
-        return CallKey(*row[:3]), row[3]
+    def read(cls, row: Sequence[Any]) -> tuple[CallKey, Offer]:
+        *key, open, product = row
+        return CallKey(*key), Offer(open, played(product, *key[1:]))
 
     def writes(self) -> Iterable[Statement]:
         return ()
+
+
+def played(product: str, provider: str, code: str) -> str:
+    """What terms of bonuses call a game: two providers may have the same code."""
+    return f"{product}/{provider}:{code}"
 
 
 async def close_stale(session: AsyncSession, *, hours: int, limit: int = 1000) -> int:

@@ -18,7 +18,8 @@ OPENING = 100_000  # cents
 FIND = b"SELECT id FROM casinos WHERE slug = %s"
 ASSET = b"INSERT INTO assets (id, symbol, scale) VALUES (%s, 'USD', 2) ON CONFLICT DO NOTHING"
 GAME = b"""
-INSERT INTO casino_games (casino_id, provider, code, name) VALUES (%s, %s, %s, %s)
+INSERT INTO casino_games (casino_id, provider, code, name, product)
+VALUES (%s, %s, %s, %s, 'slots')
 ON CONFLICT DO NOTHING
 """
 

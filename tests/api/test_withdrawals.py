@@ -47,9 +47,9 @@ def fresh() -> dict[str, str]:
 
 
 def ask(client: httpx.Client, amount: object, **changed: Any) -> httpx.Response:
-    headers = changed.pop("headers", None) or fresh()
+    headers, user = changed.pop("headers", None) or fresh(), changed.pop("user", ADA)
     body = {"asset": ETHER, "amount": amount, "address": TO, **changed}
-    return client.post(f"/api/wallets/{ADA}/withdrawals", json=body, headers=headers)
+    return client.post(f"/api/wallets/{user}/withdrawals", json=body, headers=headers)
 
 
 def decide(
@@ -57,6 +57,49 @@ def decide(
 ) -> httpx.Response:
     path = f"/api/withdrawals/{id}/{way}"
     return client.post(path, json={"reason": reason}, headers=fresh())
+
+
+@pytest.fixture
+def lucky(api: Api, till: httpx.Client) -> str:
+    """Somebody new, with 100 of cash."""
+    name = f"lucky-{next(_keys)}"
+    body = {"asset": ETHER, "amount": "100"}
+    till.post(f"/api/wallets/{name}/top-up", json=body, headers=fresh()).raise_for_status()
+    return name
+
+
+@pytest.fixture
+def promoter(api: Api) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=api.url, timeout=20, headers=key("promoter")) as opened:
+        yield opened
+
+
+def given_bonus(promoter: httpx.Client, user: str, amount: str, **terms: Any) -> str:
+    """A bonus; the grant's number."""
+    code = f"campaign-{next(_keys)}"
+    body = {"code": code, "asset": ETHER, "multiplier": "1", **terms}
+    promoter.post("/api/campaigns", json=body, headers=fresh()).raise_for_status()
+    body = {"user": user, "campaign": code, "amount": amount}
+    answer = promoter.post("/api/grants", json=body, headers=fresh())
+    assert answer.status_code == 200, answer.text
+    grant: str = answer.json()["grant"]
+    return grant
+
+
+def shown(promoter: httpx.Client, user: str) -> tuple[str, str | None]:
+    """The state of a player's bonus, and why it ended."""
+    [one] = promoter.get(f"/api/players/{user}/bonuses").json()["items"]
+    return one["state"], one.get("reason")
+
+
+def owned(client: httpx.Client, user: str) -> tuple[int, int]:
+    """What a user has of cash, and how much of it is held."""
+    [ether] = [
+        one
+        for one in client.get(f"/api/wallets/{user}").json()["balances"]
+        if one["asset"]["id"] == ETHER
+    ]
+    return int(ether["balance"]), int(ether["held"])
 
 
 def held(client: httpx.Client) -> int:
@@ -129,6 +172,42 @@ def test_no_more_is_held_than_there_is(till: httpx.Client) -> None:
     while (answer := ask(till, "900")).status_code == 200:
         pass
     problem(answer, 402, "INSUFFICIENT_FUNDS")
+
+
+@pytest.mark.parametrize("sticky", [True, False])
+def test_a_withdrawal_forfeits_a_bonus_that_is_not_wagered_and_leaves_cash(
+    till: httpx.Client, promoter: httpx.Client, lucky: str, sticky: bool
+) -> None:
+    given_bonus(promoter, lucky, "500", sticky=sticky)
+    assert ask(till, "60", user=lucky).json()["state"] == "requested"
+    assert shown(promoter, lucky) == ("forfeited", "withdrawal")
+    assert owned(till, lucky) == (100, 60)
+
+
+def test_a_withdrawal_that_is_refused_forfeits_nothing(
+    till: httpx.Client, promoter: httpx.Client, lucky: str
+) -> None:
+    given_bonus(promoter, lucky, "500")
+    problem(ask(till, "4", user=lucky), 422, "AMOUNT_TOO_SMALL")
+    problem(ask(till, "10", user=lucky, address="me"), 422, "BAD_ADDRESS")
+    problem(ask(till, "101", user=lucky), 402, "INSUFFICIENT_FUNDS")
+    assert shown(promoter, lucky) == ("active", None)
+    assert owned(till, lucky) == (100, 0)
+
+
+@pytest.mark.parametrize(("sticky", "cash"), [(False, 600), (True, 100)])
+def test_a_wagered_bonus_is_converted_first_and_may_leave_with_the_same_withdrawal(
+    api: Api, till: httpx.Client, promoter: httpx.Client, lucky: str, sticky: bool, cash: int
+) -> None:
+    grant = given_bonus(promoter, lucky, "500", sticky=sticky)
+    with psycopg.connect(api.database_url) as connection:
+        # As the worker counts, which does not run here.
+        connection.execute("UPDATE grants SET done_bp = required_bp WHERE id = %s", (grant,))
+    problem(ask(till, str(cash + 1), user=lucky), 402, "INSUFFICIENT_FUNDS")
+    assert shown(promoter, lucky)[0] == "active"
+    assert ask(till, str(cash), user=lucky).json()["state"] == "requested"
+    assert shown(promoter, lucky) == ("completed", "withdrawal")
+    assert owned(till, lucky) == (cash, cash)
 
 
 def test_only_keys_with_the_role_ask_approve_and_see(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -100,6 +101,22 @@ async def played() -> None:
         await execute(opened, "INSERT INTO casino_games VALUES (1, 'jaqpot', '1', 'One')")
         answers = await run_many(opened, calls)
     assert [isinstance(one, Answer) and one.code for one in answers] == [None] * 4
+    await played_under_a_bonus(said)
+
+
+async def played_under_a_bonus(said: dict[str, Any]) -> None:
+    """A round paid with cash and bonus, and a bet whose bonus ended before its payout."""
+    gambler = Player(1, "house", 72)
+    grant = await gambler.given(50, cash=10)
+    said |= {"launched": replace(said["launched"], player_id=72), "round": "under a bonus"}
+    for call in (
+        Debit(key="in both", amount=30, **said),
+        Credit(key="won", target="in both", amount=45, **said),
+        Debit(key="late", amount=20, **said),
+        gambler.forfeit(grant),
+        Credit(key="won late", target="late", amount=40, **said),
+    ):
+        assert (await one(call)).code is None
 
 
 async def bonuses_given() -> None:
@@ -200,6 +217,9 @@ BREAKS = [
     ("calls", "UPDATE casino_calls SET transfer_id = NULL WHERE id = 'win'"),
     ("calls", "UPDATE casino_rounds SET standing = 2"),
     ("calls", "UPDATE casino_rounds SET cash = 99, bonus = 0"),
+    ("calls", "UPDATE casino_rounds SET cash = cash + 1, bonus = bonus - 1 WHERE bonus > 0"),
+    ("calls", "UPDATE casino_rounds SET parts = NULL WHERE bonus > 0"),
+    ("calls", "UPDATE casino_calls SET bonus = 5 WHERE id = 'won late'"),
     ("bonuses", "UPDATE grants SET player_id = 999 WHERE state = 'active'"),
     ("bonuses", "UPDATE grants SET added = 2, removed = 7 WHERE state = 'completed'"),
     ("bonuses", "UPDATE grants SET before = 6, removed = 6 WHERE state = 'forfeited'"),

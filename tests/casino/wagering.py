@@ -37,6 +37,24 @@ HAVING g.done_bp <> coalesce(sum(w.counted_bp), 0)
 """
 
 
+# What rounds of providers hold as counted is what bonuses were told, once for each bet.
+COUNTED = """
+SELECT r.grant_id, r.amount, t.amount FROM (
+    SELECT provider AS source, cast(p->>0 AS bigint) AS grant_id,
+        sum(cast(p->>3 AS numeric) + cast(p->>4 AS numeric)) AS amount
+    FROM casino_rounds CROSS JOIN jsonb_array_elements(coalesce(parts, '[]')) AS p
+    WHERE cast(p->>2 AS boolean) GROUP BY 1, 2
+) r FULL JOIN (
+    SELECT source, grant_id, sum(cash + bonus) AS amount FROM (
+        SELECT source, grant_id, cash, bonus FROM wagers UNION ALL
+        SELECT source, grant_id, cash, bonus FROM waiting_wagers
+    ) w WHERE source IN (SELECT provider FROM casino_rounds)
+    GROUP BY 1, 2 HAVING sum(cash + bonus) <> 0
+) t USING (source, grant_id)
+WHERE r.amount IS DISTINCT FROM t.amount
+"""
+
+
 async def rows(query: str, **values: Any) -> list[tuple[Any, ...]]:
     async with session.transaction() as opened:
         found = await opened.execute(text(query), values)
@@ -63,6 +81,7 @@ async def one(command: Command) -> Answer:
 
 async def conserved() -> None:
     assert await rows(CONSERVED) == []
+    assert await rows(COUNTED) == []
 
 
 def terms(**said: Any) -> Terms:

@@ -129,6 +129,35 @@ async def test_an_attempt_that_fails_leaves_nothing_of_itself(purse: Purse) -> N
     assert await purse.entries() == [(1, 100, 0, 100)]
 
 
+async def test_an_attempt_within_another_is_taken_back_alone_or_with_it(purse: Purse) -> None:
+    async with Opened(purse) as books:
+        books.post(top_up(purse, 100))
+        line = books.line(purse.account)
+
+        def doomed(*, inner: bool) -> None:
+            with books.attempt():
+                books.post(spend(purse, 1))
+                if not inner:
+                    books.post(spend(purse, 10_000))
+
+        with books.attempt():
+            books.post(spend(purse, 10))
+            with pytest.raises(InsufficientFunds):
+                doomed(inner=False)
+            assert (line.balance, line.version) == (90, 2)
+
+        def outer() -> None:
+            with books.attempt():
+                doomed(inner=True)
+                assert line.balance == 89
+                books.post(spend(purse, 10_000))
+
+        with pytest.raises(InsufficientFunds):
+            outer()
+        assert (line.balance, line.version) == (90, 2)
+    assert [entry[2:] for entry in await purse.entries()] == [(0, 100), (100, 90)]
+
+
 async def test_a_capture_that_is_refused_keeps_its_hold(purse: Purse) -> None:
     async with Opened(purse) as books:
         books.post(top_up(purse, 100))

@@ -33,6 +33,7 @@ SETUP = b"""
 INSERT INTO casino_games (casino_id, provider, code, name, closed_at) VALUES
     (1, 'caleta', '1', 'One', NULL), (1, 'caleta', '2', 'Two', NULL),
     (1, 'caleta', 'over', 'Over', now()), (1, 'jaqpot', 'over', 'Over', now());
+UPDATE casino_games SET product = CASE code WHEN '2' THEN 'live' ELSE 'slots' END;
 INSERT INTO assets (id, symbol, scale) VALUES ('iso4217:EUR', 'EUR', 2);
 """
 USER = """

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import itertools
+import random
 from collections.abc import AsyncIterator, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -26,11 +28,11 @@ from casino.providers.launches import Launched
 from casino.providers.money import MOST, Scaled
 from casino.providers.samples import USD
 from casino.providers.signatures import hmac_sha256, is_hmac, is_rsa
-from casino.stakes import CashPurse, Purse, Split
 from casino.wallets import TREASURY, Move, move_many
 from db import session
-from ledger.accounts import Account, bonus
+from ledger.accounts import Account
 from ledger.transfers import Posting, Transfer
+from tests.casino.wagering import Player, conserved, one, rows, value, work
 
 _numbers = itertools.count(1)
 LATER = datetime.now(UTC) + timedelta(hours=1)
@@ -198,74 +200,151 @@ class _Posted(Command):
         return Answer({"transfer": str(desk.books.post(vars(self)["transfer"]).id)})
 
 
-@dataclass(frozen=True, slots=True)
-class Mixed(CashPurse):
-    """A purse that pays half of every stake with bonus money."""
-
-    def accounts(self) -> Iterable[Account]:
-        yield from super(Mixed, self).accounts()
-        yield bonus(self.casino_id, self.player_id, self.asset)
-        yield Account(self.casino_id, "house:stakes:bonus", self.asset)
-
-    def available(self, desk: Desk) -> int:
-        mine = {one for one in self.accounts() if one.name.startswith("player:")}
-        return sum(desk.books.line(one).available for one in mine)
-
-    def split(self, desk: Desk, amount: int) -> Split:
-        return Split(amount - amount // 2, amount // 2)
-
-    def won(self, stake: Split, amount: int) -> Split:
-        part = amount * stake.bonus // max(stake.total, 1)
-        return Split(amount - part, part)
-
-    def _moved(self, split: Split, sign: int) -> tuple[Posting, ...]:
-        postings = super(Mixed, self)._moved(Split(split.cash), sign)
-        if not split.bonus:
-            return postings
-        *_, mine, house = self.accounts()
-        return (
-            *postings,
-            Posting(mine, sign * split.bonus),
-            Posting(house, -sign * split.bonus),
-        )
-
-
-def mixed(kind: type[ProviderCall]) -> type[ProviderCall]:
-    """The same call from the mixed purse."""
-
-    def purse(self: ProviderCall) -> Purse:
-        one = self.launched
-        return Mixed(one.casino_id, one.player_id, one.asset, self.game)
-
-    return type(f"Mixed{kind.__name__}", (kind,), {"purse": property(purse)})
+async def lucky(launched: Launched, amount: int, **terms: Any) -> tuple[Player, int]:
+    """A bonus for the player, who spent all cash before."""
+    player = Player(1, "house", launched.player_id)
+    await run(call(Debit, launched, amount=1000, round="before"))
+    return player, await player.given(amount, **terms)
 
 
 async def test_a_stake_in_two_colours_comes_back_in_both(launched: Launched) -> None:
     """31, 54"""
-    mine = bonus(1, launched.player_id, USD)
-    gift = (Posting(mine, 500), Posting(Account(1, "house:stakes:bonus", USD), -500))
-    bet = call(mixed(Debit), launched, amount=101)
-    gone = call(mixed(Debit), launched, amount=300)
+    player, grant = await lucky(launched, 500, order="mixed")
+    await player.topped(500)
+    bet, gone = call(Debit, launched, amount=101), call(Debit, launched, amount=300)
     answers = await run(
-        _Posted(bet, Transfer("gift", gift)),
         bet,
         gone,
-        call(mixed(Rollback), launched, target=gone.key, amount=300),
-        call(mixed(Credit), launched, amount=202, target=bet.key),
+        call(Rollback, launched, target=gone.key, amount=300),
+        call(Credit, launched, amount=202, target=bet.key),
     )
-    bodies = [one.body for one in answers[1:]]
-    assert [one["balance"] for one in bodies] == ["1399", "1099", "1399", "1601"]
+    bodies = [one.body for one in answers]
+    assert [one["balance"] for one in bodies] == ["899", "599", "899", "1101"]
     split = [(one["cash"], one["bonus"]) for one in bodies]
     assert split == [("51", "50"), ("150", "150"), ("150", "150"), ("102", "100")]
-    async with session.transaction() as opened:
-        found = await opened.execute(
-            text("SELECT name, balance::int FROM accounts WHERE name LIKE :mine"),
-            {"mine": f"player:{launched.player_id}:%"},
-        )
-        assert dict(iter(found)) == {
-            f"player:{launched.player_id}:cash": 1051,
-            mine.name: 550,
-        }
+    assert await player.balances() == (551, 550)
+    await work(player)
+    assert await player.state(grant) == ("active", 101 * 10_000)
+
+
+async def test_a_payout_of_a_round_returns_to_every_bonus_that_paid_for_it(
+    launched: Launched,
+) -> None:
+    """Bonus statements 11, 12: a round over the end of a bonus, which names no bet."""
+    player, first = await lucky(launched, 100, stacking="queue")
+    await one(player.grant(100, f"of-{player.number}"))
+    await run(call(Debit, launched, amount=100))
+    await one(player.forfeit(first))
+    await player.topped(100)
+    await run(call(Debit, launched, amount=200))
+    assert await player.balances() == (0, 0)
+    [answer] = await run(call(Credit, launched, amount=601))
+    # Of three hundreds one was cash, one of the bonus that is lost, one of the one that is active.
+    assert (answer.body["cash"], answer.body["bonus"]) == ("201", "200")
+    assert await player.balances() == (201, 200)
+    second = await value(
+        "SELECT id FROM grants WHERE player_id = :p AND state = 'active'", p=player.number
+    )
+    await work(player)
+    assert await player.state(first) == ("forfeited", 0)
+    assert await player.state(second) == ("completed", 200 * 10_000)
+    assert await player.balances() == (401, 0)
+
+
+@pytest.mark.parametrize("dialect", sorted(DIALECTS))
+async def test_in_whatever_order_calls_come_each_bet_counts_once(
+    launched: Launched, dialect: str
+) -> None:
+    """Bonus statements 3, 19: what is done is the sum of bets that are over and stand."""
+    player, grant = await lucky(launched, 10_000, multiplier_bp=10_000_000)
+    chance, said = random.Random(dialect), {"policy": DIALECTS[dialect].policy}
+    calls: list[Any] = []
+    over: dict[str, int] = {}
+    standing: dict[str, tuple[str, int]] = {}
+    for _ in range(60):
+        batch = [_any_call(chance, launched, calls, said) for _ in range(chance.randint(1, 5))]
+        calls += batch
+        for made, answer in zip(batch, await run(*batch), strict=True):
+            if answer.code is not None or answer.replayed or answer.body.get("nothing"):
+                continue
+            if isinstance(made, Debit):
+                standing[made.key] = made.round, made.amount
+            if isinstance(made, Rollback):
+                del standing[made.target]
+                over.pop(made.target, None)
+            if made.closes or isinstance(made, Credit):
+                # A call that names a bet is about the round of that bet.
+                ends = standing.get(getattr(made, "target", None) or "", (made.round, 0))[0]
+                over |= {bet: one for bet, (round, one) in standing.items() if round == ends}
+    assert len(over) > 15
+    await work(player)
+    assert await player.state(grant) == ("active", 10_000 * sum(over.values()))
+    await conserved()
+
+
+def _any_call(chance: random.Random, launched: Launched, before: list[Any], said: Any) -> Any:
+    """One of a few rounds, and sometimes one that came before."""
+    if before and chance.random() < 0.2:
+        return chance.choice(before)
+    kinds: list[type[ProviderCall]] = [Debit, Debit, Credit, Rollback]
+    round, kind = f"of-{chance.randrange(40)}", chance.choice(kinds)
+    bets = [one.key for one in before if isinstance(one, Debit) and one.round == round]
+    said = {**said, "round": round, "closes": chance.random() < 0.1}
+    if not bets and chance.random() < 0.8:
+        kind = Debit
+    if kind is Rollback:
+        return call(kind, launched, **said, target=chance.choice([*bets, fresh("never")]))
+    if kind is Credit:
+        said["target"] = chance.choice([*bets, None])
+    return call(kind, launched, **said, amount=chance.randrange(15))
+
+
+@contextlib.asynccontextmanager
+async def shut() -> AsyncIterator[None]:
+    """The house takes no stakes and pays no winnings."""
+    query = "UPDATE accounts SET closed_at = {} WHERE name = 'house:stakes'"
+    await rows(query.format("now()"))
+    try:
+        yield
+    finally:
+        await rows(query.format("NULL"))
+
+
+LEFT = """
+SELECT (SELECT count(*) FROM outbox WHERE player = :p),
+    (SELECT count(*) FROM transfers WHERE reference = 'grant\\:' || :g),
+    (SELECT count(*) FROM late_returns WHERE grant_id = cast(:g AS bigint)),
+    (SELECT count(*) FROM waiting_wagers WHERE grant_id = cast(:g AS bigint)),
+    (SELECT count(*) FROM casino_rounds WHERE player_id = cast(:p AS bigint)),
+    (SELECT sum(version) FROM accounts WHERE name LIKE 'player\\:' || :p || '\\:%')
+"""
+
+
+async def test_a_bet_that_is_declined_at_last_ends_no_bonus(launched: Launched) -> None:
+    player, grant = await lucky(launched, 100, max_bet=5, above_max_bet="forfeit")
+    await player.topped(50)
+    said = {"p": str(player.number), "g": str(grant)}
+    before = await rows(LEFT, **said)
+    async with shut():
+        [answer] = await run(call(Debit, launched, amount=50))
+    assert (answer.code, answer.body["balance"]) == (Code.PLAYER_DISABLED, "150")
+    assert await player.state(grant) == ("active", 0)
+    assert await rows(LEFT, **said) == before
+
+
+async def test_a_payout_that_is_declined_at_last_has_not_come_late(launched: Launched) -> None:
+    player, grant = await lucky(launched, 100)
+    late = call(Debit, launched, amount=40)
+    await run(late)
+    await player.played("a", 60, won=60)
+    await player.played("b", 40, won=40)
+    await work(player)
+    said = {"p": str(player.number), "g": str(grant)}
+    before = await rows(LEFT, **said)
+    async with shut():
+        [answer] = await run(call(Credit, launched, amount=70, target=late.key))
+    assert (answer.code, answer.body["balance"]) == (Code.PLAYER_DISABLED, "60")
+    assert await rows(LEFT, **said) == before
 
 
 async def test_a_refusal_of_the_books_is_an_answer_too(launched: Launched) -> None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Generic, TypeVar
@@ -18,7 +17,7 @@ from db.arrays import documents, numbers, texts
 from db.session import Session
 from ledger import posting
 from ledger.accounts import Account
-from ledger.books import Books
+from ledger.books import Attempt, Books
 from ledger.errors import Refusal
 from ledger.posting import Statement
 from ledger.transfers import Reference
@@ -191,16 +190,9 @@ class Desk:
             raise TypeError(f"{found} is no {kind}")
         return found
 
-    @contextlib.contextmanager
-    def attempt(self) -> Iterator[None]:
-        """All of the block or nothing: what it moved, put on shelves and told."""
-        told = len(self.messages)
-        try:
-            with self.books.attempt():
-                yield
-        except BaseException:
-            del self.messages[told:]
-            raise
+    def attempt(self) -> Attempt:
+        """All of a `with` block or nothing: what it moved, put on shelves and told."""
+        return Attempt(self.books, told=self.messages)
 
     def keep(
         self,

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from ledger.accounts import Account
 from ledger.errors import (
@@ -101,6 +100,34 @@ class Written:
     at: datetime
 
 
+class Attempt:
+    """Takes back what was decided on books since it began, and what was `told`, if it fails.
+
+    Rows to write only grow, so it remembers how many there were.
+    """
+
+    __slots__ = ("_books", "_grown", "_lengths", "_outer", "_undo")
+
+    def __init__(self, books: Books, told: list[Any] | None = None) -> None:
+        self._books = books
+        self._grown = (books.transfers, books.entries, books.made, [] if told is None else told)
+
+    def __enter__(self) -> None:
+        self._lengths = [len(rows) for rows in self._grown]
+        self._undo: list[Undo] = []
+        self._outer, self._books._undo = self._books._undo, self._undo
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._books._undo = self._outer
+        if kind is not None:
+            while self._undo:
+                _take_back(self._undo.pop())
+            for rows, length in zip(self._grown, self._lengths, strict=True):
+                del rows[length:]
+        elif self._outer is not None:
+            self._outer.extend(self._undo)
+
+
 @dataclass(slots=True)
 class Books:
     """Accounts that nobody else can move before this transaction ends.
@@ -131,24 +158,12 @@ class Books:
         except KeyError:
             raise UnknownAccount(f"no account {account.name}", account=account.name) from None
 
-    @contextlib.contextmanager
-    def attempt(self) -> Iterator[None]:
-        """All of the block or nothing: an exception takes back what the block did before it.
+    def attempt(self) -> Attempt:
+        """All of a `with` block or nothing: an exception takes back what it did before it.
 
         Within another attempt, it is a part of that one: taken back with it, or before it alone.
         """
-        outer, undo = self._undo, list[Undo]()
-        self._undo = undo
-        try:
-            yield
-        except BaseException:
-            while undo:
-                _take_back(undo.pop())
-            raise
-        finally:
-            self._undo = outer
-            if outer is not None:
-                outer.extend(undo)
+        return Attempt(self)
 
     def post(self, transfer: Transfer, *, hold_id: int | None = None) -> Posted:
         """One transfer, if the accounts allow it as they stand now.
@@ -156,15 +171,16 @@ class Books:
         Raises a `Refusal`, and then nothing has changed.
         """
         lines = [self.line(account) for account, _ in transfer.postings]
-        self._agree(transfer)
+        standing = transfer.standing
+        self._agree(transfer, standing)
         _allow(transfer.postings, lines)
         at = max([self.now, *[line.at + TICK for line in lines if line.at is not None]])
         id = self.number()
         for posting, line in zip(transfer.postings, lines, strict=True):
             self._enter(id, line, posting.amount, at)
-        self._append(self.transfers, Written(id, transfer, hold_id, at))
-        if transfer.standing is not None:
-            self._add(self.taken, transfer.standing)
+        self.transfers.append(Written(id, transfer, hold_id, at))
+        if standing is not None:
+            self._add(self.taken, standing)
         if transfer.reverses is not None:
             self._add(self.reversed, transfer.reverses)
         return Posted(id, at, {line.account: line.balance for line in lines})
@@ -187,7 +203,7 @@ class Books:
         self._keep(line)
         line.held += amount
         held = Held(self.number(), line, amount, amount, "open", reference, expires_at)
-        self._append(self.made, held)
+        self.made.append(held)
         self.holds[held.id] = held
         self.later(lambda: self.holds.pop(held.id))
         return held
@@ -239,9 +255,9 @@ class Books:
             raise HoldEnded(f"hold {id} is {state}", hold=id, state=state)
         return held
 
-    def _agree(self, transfer: Transfer) -> None:
+    def _agree(self, transfer: Transfer, standing: Reference | None) -> None:
         """Raises a `Refusal` when the transfer stands already, or an account moved on."""
-        if transfer.standing in self.taken:
+        if standing in self.taken:
             raise Duplicate(
                 f"{transfer.type} {transfer.reference} stands already",
                 reference=transfer.reference,
@@ -261,10 +277,11 @@ class Books:
 
     def _enter(self, transfer_id: int, line: Line, amount: int, at: datetime) -> None:
         self._keep(line)
-        before, line.balance = line.balance, line.balance + amount
-        line.version, line.at = line.version + 1, at
-        entry = Entry(line.id, line.version, transfer_id, amount, before, line.balance)
-        self._append(self.entries, entry)
+        before = line.balance
+        line.balance = after = before + amount
+        line.version = version = line.version + 1
+        line.at = at
+        self.entries.append(Entry(line.id, version, transfer_id, amount, before, after))
 
     def _shrink(self, held: Held, freed: int, state: str) -> None:
         before = (held.remaining, held.state)
@@ -284,10 +301,6 @@ class Books:
         """Remember how a line stood, for an attempt that fails."""
         if self._undo is not None:
             self._undo.append(Stood(line, line.balance, line.held, line.version, line.at))
-
-    def _append(self, rows: list[T], row: T) -> None:
-        rows.append(row)
-        self.later(rows.pop)
 
     def _add(self, known: set[T], one: T) -> None:
         known.add(one)

@@ -26,6 +26,7 @@ import uvloop
 from sqlalchemy import text
 
 from api.gatherer import Gatherer
+from api.server import collect_less
 from casino.commands import Answer, KeyReused
 from casino.wallets import TREASURY, Move, move_many
 from db import migrate, session
@@ -165,6 +166,7 @@ async def prepare(url: str) -> None:
 
 
 async def main(seconds: float) -> None:
+    collect_less()
     if shutil.which("pgbench") is None:
         raise SystemExit("this bench needs pgbench: apt-get install postgresql-contrib")
     with tempfile.TemporaryDirectory(prefix="fairhouse-bench-") as name:

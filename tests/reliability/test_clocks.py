@@ -64,7 +64,7 @@ def ahead_s(url: str) -> int:
     """How far the server's clock is ahead of ours, to ten seconds."""
     query = "SELECT extract(epoch FROM clock_timestamp())::float8 - %s"
     [(found,)] = ask(url, query, time.time())
-    return round(found / 10) * 10
+    return round(float(found) / 10) * 10
 
 
 async def test_books_whose_clock_jumps_keep_the_order_of_their_entries(clock: Clock) -> None:

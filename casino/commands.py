@@ -65,6 +65,17 @@ class Answer:
     replayed: bool = False
 
 
+class Undecided(Exception):
+    """A command is answered and stays open: asked again under its key it is decided anew.
+
+    Raised by `decide`. All that was done for the command is taken back, and nothing remembered.
+    """
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(str(answer.code))
+        self.answer = answer
+
+
 @dataclass(frozen=True, slots=True)
 class Decided:
     """A request as it stands: what was asked under a key, and what it came to."""
@@ -98,7 +109,10 @@ class Command(ABC):
 
     @abstractmethod
     def decide(self, desk: Desk) -> Answer:
-        """Do it on the desk's books. Raises a `Refusal`, which is remembered as the answer."""
+        """Do it on the desk's books.
+
+        Raises a `Refusal`, which is remembered as the answer, or `Undecided`.
+        """
 
     def related(self) -> Iterable[Key]:
         """Other requests it must know: scope and key."""
@@ -202,16 +216,26 @@ class Desk:
         place: Key | None = None,
         fingerprint: bytes | None = None,
     ) -> None:
-        """Remember an answer under the command's key, or at a `place` it bars for good."""
+        """Remember an answer under the command's key, or at a `place` it bars for good.
+
+        An attempt that fails forgets it.
+        """
         made = Decided(command.verb, fingerprint or command.fingerprint(), answer)
-        self.decided[place or command.place] = made
-        self.fresh.append((place or command.place, command.casino_id, command.actor, made))
+        place = place or command.place
+        self.decided[place] = made
+        self.fresh.append((place, command.casino_id, command.actor, made))
+        self.books.later(self._forget)
+
+    def _forget(self) -> None:
+        """Take back the latest that was kept."""
+        place, *_ = self.fresh.pop()
+        del self.decided[place]
 
 
 async def run_many(session: Session, commands: Sequence[Command]) -> list[Answer | KeyReused]:
     """Decide commands in their order, in the caller's transaction.
 
-    Refusals are answers with a `code`, and stay refused. A key used for something else is answered
+    Refusals are answers with a `code`, and stay refused, but for those that were `Undecided`. A key used for something else is answered
     with `KeyReused` and changes nothing. Raises `psycopg.errors.UniqueViolation` when another
     transaction decided one of the keys at the same time, over other accounts: try again. Raises
     `psycopg.errors.LockNotAvailable` when one of the accounts stays locked.
@@ -278,6 +302,8 @@ def _answer(desk: Desk, command: Command, fingerprint: bytes) -> Answer | KeyReu
             answer = command.decide(desk)
     except Refusal as refusal:
         answer = Answer({"detail": str(refusal), **refusal.evidence}, code=refusal.code)
+    except Undecided as undecided:
+        return undecided.answer
     desk.keep(command, answer, fingerprint=fingerprint)
     return answer
 

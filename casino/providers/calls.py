@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from casino.commands import Answer, Command, Desk, Key, Shelf
+from casino.commands import Answer, Command, Desk, Key, Shelf, Undecided
 from casino.outbox import Message
 from casino.providers.codes import Code
 from casino.providers.launches import Launched
@@ -38,6 +38,7 @@ REFUSALS: Mapping[str, Code] = {
     MaxBetExceeded.code: Code.LIMIT_EXCEEDED,
     AccountClosed.code: Code.PLAYER_DISABLED,
 }
+PASSING = (AccountClosed, LimitExceeded)  # what an account refuses today it may take tomorrow
 UNNAMED = "~"  # begins the name of a round that the provider gave none
 
 
@@ -74,6 +75,11 @@ class ProviderCall(Command):
     def kind(self) -> str:
         """debit, credit or rollback."""
 
+    @property
+    def owed(self) -> bool:
+        """Whether it brings what is the player's already."""
+        return True
+
     @abstractmethod
     def made(self, desk: Desk) -> Answer | Code:
         """Do it, or say why not; what is checked for every call is checked. Raises a `Refusal`."""
@@ -104,7 +110,10 @@ class ProviderCall(Command):
         yield from self.purse.rows()
 
     def decide(self, desk: Desk) -> Answer:
-        """The answer, with a code when it is declined: that too stands under the call's id."""
+        """The answer, with a code when it is declined: that too stands under the call's id.
+
+        Not so when an account does not take what a player is owed: the provider may ask again.
+        """
         calls = desk.shelf(Calls)
         if calls.get(self.at(self.key)) is not None:
             return self._no(desk, Code.ROLLED_BACK)  # a tombstone, or it would stand decided
@@ -117,6 +126,8 @@ class ProviderCall(Command):
                 answer = self._barred() or self.made(desk)
         except Refusal as refusal:
             answer = REFUSALS.get(refusal.code, Code.REFUSED)
+            if self.owed and isinstance(refusal, PASSING):
+                raise Undecided(self._no(desk, answer)) from refusal
         if isinstance(answer, Code):
             calls.put(self.at(self.key), self.call(desk, state=DECLINED, code=answer))
             return self._no(desk, answer)
@@ -247,6 +258,10 @@ class Debit(ProviderCall):
     @property
     def kind(self) -> str:
         return "debit"
+
+    @property
+    def owed(self) -> bool:
+        return False
 
     def asked(self) -> Mapping[str, Any]:
         return {**super().asked(), "amount": str(self.amount)}

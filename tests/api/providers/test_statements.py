@@ -170,6 +170,56 @@ async def test_a_declined_bet_stays_declined_after_a_deposit(
     assert await speaker.balance(seat) == 6000
 
 
+REFUSING = {
+    "closed_at = {}": ("now()", "NULL", Code.PLAYER_DISABLED),
+    "most = {}": ("balance", "NULL", Code.LIMIT_EXCEEDED),
+}
+
+
+@pytest.mark.parametrize("column", REFUSING)
+@pytest.mark.parametrize("verb", ["credit", "rollback"])
+async def test_what_a_player_is_owed_is_taken_under_the_same_id_once_the_account_takes_it(
+    house: House, speaker: Speaker, seat: Seat, verb: Verb, column: str
+) -> None:
+    """12, 30"""
+    shut, open_, code = REFUSING[column]
+    bet, round, id = fresh("bet"), fresh("round"), fresh("call")
+    await speaker.debit(seat, 100, id=bet, round=round)
+    said: dict[str, Any] = {"id": id, "round": round, "target": bet}
+    said |= {"amount": 250} if verb == "credit" else {}
+    body = speaker.body(verb, seat, **said)
+    alter = f"UPDATE accounts SET {column} WHERE name = %s"
+    mine = f"player:{seat.player_id}:cash"
+    await house.rows(alter.format(shut), (mine,))
+    for to in (0, 1):
+        heard = await speaker.send(verb, body, to=to)
+        assert heard.refused(code), heard
+        assert heard.balance == 900
+    kept = "SELECT (SELECT count(*) FROM casino_calls WHERE id = %s)"
+    kept += " + (SELECT count(*) FROM requests WHERE key = ANY(%s))"
+    keys = [id, body.get("request_uuid", id)]
+    assert await house.rows(kept, (id, keys)) == [(0,)]
+    await house.rows(alter.format(open_), (mine,))
+    answers = [await speaker.send(verb, body, to=to) for to in (0, 1, 0)]
+    assert all(one.ok for one in answers), answers
+    assert await speaker.balance(seat) == (1150 if verb == "credit" else 1000)
+    assert await _transfers(house, seat) == 3
+
+
+async def test_a_bet_that_an_account_refuses_stays_declined_once_it_is_open_again(
+    house: House, speaker: Speaker, seat: Seat
+) -> None:
+    """12"""
+    body = speaker.body("debit", seat, id=fresh("bet"), amount=10, round=fresh("round"))
+    await _close(house, seat)
+    assert (await speaker.send("debit", body)).refused(Code.PLAYER_DISABLED)
+    await house.rows(
+        "UPDATE accounts SET closed_at = NULL WHERE name = %s", (f"player:{seat.player_id}:cash",)
+    )
+    assert (await speaker.send("debit", body)).refused(Code.PLAYER_DISABLED)
+    assert await speaker.balance(seat) == 1000
+
+
 async def test_what_was_not_understood_may_be_sent_again_in_order(
     speaker: Speaker, seat: Seat
 ) -> None:

@@ -375,7 +375,7 @@ class Credit(ProviderCall):
         return won
 
     def _unpayable(self, bet: Call | None) -> Code | None:
-        if bet is not None and bet.state in (RETURNED, TOMBSTONE):
+        if bet is not None and (bet.reversed or bet.state in (RETURNED, TOMBSTONE)):
             return Code.ROLLED_BACK
         mine = bet is not None and bet.player_id == self.launched.player_id
         if bet is None or not mine or bet.kind != "debit" or bet.state != DONE:

@@ -166,7 +166,9 @@ async def test_a_call_that_was_decided_is_never_changed(launched: Launched) -> N
                 await opened.execute(text(statement), {"id": bet.key})
 
 
-async def test_a_bet_taken_back_by_other_hands_is_not_refunded_again(launched: Launched) -> None:
+async def test_a_bet_taken_back_by_other_hands_is_neither_refunded_nor_paid(
+    launched: Launched,
+) -> None:
     bet = call(Debit, launched, amount=100)
     [answer] = await run(bet)
     assert answer.transfer_id is not None
@@ -174,6 +176,8 @@ async def test_a_bet_taken_back_by_other_hands_is_not_refunded_again(launched: L
     back = (Posting(mine, 100), Posting(Account(1, "house:stakes", USD), -100))
     async with session.transaction() as opened:
         await run_many(opened, [_Posted(bet, Transfer("undo", back, reverses=answer.transfer_id))])
+    [paid] = await run(call(Credit, launched, amount=500, target=bet.key))
+    assert (paid.code, paid.body["balance"]) == (Code.ROLLED_BACK, "1000")
     [refused] = await run(call(Rollback, launched, target=bet.key))
     assert (refused.code, refused.body["balance"]) == (Code.ALREADY_ROLLED_BACK, "1000")
 

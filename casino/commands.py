@@ -235,10 +235,11 @@ class Desk:
 async def run_many(session: Session, commands: Sequence[Command]) -> list[Answer | KeyReused]:
     """Decide commands in their order, in the caller's transaction.
 
-    Refusals are answers with a `code`, and stay refused, but for those that were `Undecided`. A key used for something else is answered
-    with `KeyReused` and changes nothing. Raises `psycopg.errors.UniqueViolation` when another
-    transaction decided one of the keys at the same time, over other accounts: try again. Raises
-    `psycopg.errors.LockNotAvailable` when one of the accounts stays locked.
+    Refusals are answers with a `code`, and stay refused, but for what is `Undecided`. A key used
+    for something else is answered with `KeyReused` and changes nothing. Raises
+    `psycopg.errors.UniqueViolation` when another transaction decided one of the keys at the same
+    time, over other accounts: try again. Raises `psycopg.errors.LockNotAvailable` when one of the
+    accounts stays locked.
     """
     asked = [(command, command.fingerprint()) for command in commands]
     desk = await _opened(session, commands, waiting=True)

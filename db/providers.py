@@ -52,7 +52,10 @@ class CasinoRound(SQLModel, table=True):
     `state` is open, closed (the provider said so) or stale (nothing came for too long). `calls`
     counts its calls, `settled` is the number among them of the latest payout, `standing` counts
     bets that were not rolled back, of which `cash` and `bonus` are the stakes. `parts` are those of
-    them that were placed under a bonus: `[grant, game, counted, cash, bonus]`.
+    them that were placed under a bonus, `[grant, game, counted, cash, bonus]`, with an age behind
+    it where others were placed after they were paid. Of these, stakes under no bonus are a part as
+    well, without a grant. A round `~paid:<bet>` holds nothing: it says that a bet was paid that is
+    in the round of a session.
     """
 
     __tablename__ = "casino_rounds"
@@ -77,7 +80,7 @@ class CasinoRound(SQLModel, table=True):
     standing: int = Field()
     cash: Decimal = columns.amount()
     bonus: Decimal = columns.amount()
-    parts: list[list[str | int | bool]] | None = columns.document(default=None)
+    parts: list[list[str | int | bool | None]] | None = columns.document(default=None)
     opened_at: datetime = moment()
     touched_at: datetime = moment()
     closed_at: datetime | None = moment(default=None)

@@ -52,7 +52,7 @@ FROM casino_rounds r CROSS JOIN LATERAL (
         AND c.player_id = r.player_id AND c.kind = 'debit' AND c.state = 'done'
 ) b CROSS JOIN LATERAL (
     SELECT coalesce(sum((part->>3)::numeric + (part->>4)::numeric), 0) AS amount
-    FROM jsonb_array_elements(coalesce(r.parts, '[]')) AS part
+    FROM jsonb_array_elements(coalesce(r.parts, '[]')) AS part WHERE part->>0 IS NOT NULL
 ) p
 WHERE {rounds} AND (b.count, b.cash, b.bonus, b.backed)
     IS DISTINCT FROM (r.standing::bigint, r.cash, r.bonus, p.amount)

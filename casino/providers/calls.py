@@ -23,6 +23,7 @@ from casino.providers.records import (
     CallKey,
     Calls,
     Games,
+    Part,
     Round,
     RoundKey,
     Rounds,
@@ -39,7 +40,7 @@ REFUSALS: Mapping[str, Code] = {
     AccountClosed.code: Code.PLAYER_DISABLED,
 }
 PASSING = (AccountClosed, LimitExceeded)  # what an account refuses today it may take tomorrow
-UNNAMED = "~"  # begins the name of a round that the provider gave none
+UNNAMED = "~"  # begins the name of a session's round, for calls that name none; no provider's does
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +198,11 @@ class ProviderCall(Command):
     def keep(
         self, desk: Desk, name: str, round: Round, *, closes: bool, settles: bool = False
     ) -> None:
-        """A round after one more call. One that pays it or closes it settles its bets for good."""
+        """A round after one more call. One that pays it or closes it settles its bets for good.
+
+        That of a session goes on after every call.
+        """
+        closes = closes and not name.startswith(UNNAMED)
         if settles or closes:
             purse, place = self.purse, f"{self.launched.player_id}:{round.calls + 1}"
             for number, (part, stake) in enumerate(sorted(round.uncounted.items())):
@@ -301,7 +306,8 @@ class Debit(ProviderCall):
         if round is not None:
             if round.asset != self.launched.asset:
                 return Code.WRONG_CURRENCY
-            if round.state != OPEN or (round.settled and not self.policy.bet_after_payout):
+            again = self.policy.bet_after_payout or self.round.startswith(UNNAMED)
+            if round.state != OPEN or (round.settled and not again):
                 return Code.ROUND_CLOSED
         if self.amount > self.balance(desk):
             return Code.INSUFFICIENT_FUNDS
@@ -327,6 +333,7 @@ class Credit(ProviderCall):
         if self.target is not None:
             yield Calls, self.at(self.target)
             yield Rounds, replaced(self.round_key(self.round), self.target)
+            yield Rounds, self.round_key(alone(self.target))
 
     def made(self, desk: Desk) -> Answer | Code:
         bet = desk.shelf(Calls).get(self.at(self.target)) if self.target is not None else None
@@ -354,22 +361,50 @@ class Credit(ProviderCall):
             transfer_id=posted and posted.id,
         )
         desk.shelf(Calls).put(self.at(self.key), call)
-        lost = self.amount == 0 and self.policy.zero_closes and not name.startswith(UNNAMED)
-        paid = replace(round, settled=call.place)
-        self.keep(desk, name, paid, closes=self.closes or lost, settles=True)
+        if bet is not None and name.startswith(UNNAMED):
+            self._settle_alone(desk, name, round, bet)
+        else:
+            lost = self.amount == 0 and self.policy.zero_closes
+            paid = replace(round, settled=call.place)
+            self.keep(desk, name, paid, closes=self.closes or lost, settles=True)
         return self.yes(desk, call)
 
+    def _settle_alone(self, desk: Desk, name: str, round: Round, bet: Call) -> None:
+        """A bet in the round of a session is settled, and no other with it."""
+        rounds, now = desk.shelf(Rounds), desk.books.now
+        mark = self.round_key(alone(self.target or ""))
+        if round.settled < bet.place and rounds.get(mark) is None:
+            replace(self.purse, game=bet.played).settled(
+                desk,
+                source=self.launched.provider,
+                bet=f"{self.launched.player_id}:{bet.place}:{bet.round}",
+                stake=bet.split,
+            )
+            round = round.paid(bet)
+            # No call is of this round: that it is there says that the bet was paid.
+            paid = Round(
+                asset=round.asset,
+                game=bet.game,
+                opened_at=now,
+                touched_at=now,
+                state=CLOSED,
+                settled=1,
+                closed_at=now,
+            )
+            rounds.put(mark, paid)
+        rounds.put(self.round_key(name), replace(round, touched_at=now))
+
     def _won(self, desk: Desk, round: Round, bet: Call | None) -> Split:
-        """How the payout comes back by now: by the stake of its bet, or of all in the round."""
-        stake, bonuses = round.stake, dict[int | None, int]()
-        if bet is not None:
-            stake, bonuses = bet.split, {bet.split.grant: bet.split.bonus}
-        else:
-            for part, staked in round.parts.items():
-                bonuses[part.grant] = bonuses.get(part.grant, 0) + staked.bonus
+        """How the payout comes back by now: by the stake of its bet, or of all that it is for."""
+        total, bonuses = 0, dict[int, int]()
+        stakes = round.owed() if bet is None else {Part(bet.split.grant, bet.game): bet.split}
+        for part, stake in stakes.items():
+            total += stake.total
+            if part.grant is not None:
+                bonuses[part.grant] = bonuses.get(part.grant, 0) + stake.bonus
         won = Split(self.amount)
         for grant, bonus in bonuses.items():
-            share = self.purse.won(Split(stake.total - bonus, bonus, grant), self.amount).bonus
+            share = self.purse.won(Split(total - bonus, bonus, grant), self.amount).bonus
             back = self.purse.returned(desk, Split(0, share, grant))
             won = Split(won.cash - share + back.cash, won.bonus + back.bonus, grant)
         return won
@@ -407,6 +442,7 @@ class Rollback(ProviderCall):
         yield from super().rows()
         yield Calls, self.at(self.target)
         yield Rounds, replaced(self.round_key(self.round), self.target)
+        yield Rounds, self.round_key(alone(self.target))
 
     def made(self, desk: Desk) -> Answer | Code:
         calls = desk.shelf(Calls)
@@ -414,7 +450,7 @@ class Rollback(ProviderCall):
         if bet is None or bet.state in (TOMBSTONE, DECLINED):
             return self._nothing(desk, bet)
         round = desk.shelf(Rounds).get(self.round_key(bet.round))
-        why = self._irrevocable(bet, round)
+        why = self._irrevocable(desk, bet, round)
         if why is not None or round is None:
             return why or Code.BET_NOT_FOUND
         back = self.purse.returned(desk, bet.split)
@@ -451,14 +487,15 @@ class Rollback(ProviderCall):
         barred = bet is None or bet.state == TOMBSTONE
         return self.yes(desk, call, nothing=True, **({"tombstone": True} if barred else {}))
 
-    def _irrevocable(self, bet: Call, round: Round | None) -> Code | None:
+    def _irrevocable(self, desk: Desk, bet: Call, round: Round | None) -> Code | None:
         if bet.player_id != self.launched.player_id or bet.asset != self.launched.asset:
             return Code.BET_NOT_FOUND
         if bet.kind != "debit":
             return Code.NOT_A_BET
         if bet.state == RETURNED or bet.reversed:
             return Code.ALREADY_ROLLED_BACK
-        if round is not None and round.settled > bet.place:
+        mark = desk.shelf(Rounds).get(self.round_key(alone(self.target)))
+        if mark is not None or (round is not None and round.settled > bet.place):
             return Code.ALREADY_SETTLED
         if self.policy.refund_must_match and self.amount not in (None, bet.amount):
             return Code.AMOUNT_MISMATCH
@@ -488,3 +525,8 @@ DETAILS: Mapping[Code, str] = {
 def replaced(key: RoundKey, call: str) -> RoundKey:
     """The round of an earlier call, whatever its name."""
     return key._replace(round="", call=call)
+
+
+def alone(bet: str) -> str:
+    """The name of the round that marks a bet without a round as paid by itself."""
+    return f"{UNNAMED}paid:{bet}"

@@ -67,19 +67,29 @@ class Call:
 
 
 class Part(NamedTuple):
-    """Which stakes: those placed under a bonus at one game, that are counted for it or not yet."""
+    """Which stakes: those placed under a bonus at one game, that are counted for it or not yet.
 
-    grant: int
+    `age` is 0 for those placed since the last payout, and for those it paid as long as no other is
+    placed; then it is 1, and 2 for all before them. Of these, stakes under no bonus are a part too.
+    """
+
+    grant: int | None
     game: str
     counted: bool = False
+    age: int = 0
+
+
+LATEST, BEFORE, OLD = range(3)  # the ages of a part
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Round:
     """What stands in a round; see `db.providers`.
 
-    `parts` are those of its stakes that were placed under a bonus. When bets of a round are over,
-    all are that stand in it: they are counted for their bonuses together.
+    `parts` are those of its stakes that were placed under a bonus, or were paid before others were
+    placed. When bets of a round are over, all are that stand in it: they are counted for their
+    bonuses together. A round that the provider gave no name is that of a whole session, in which a
+    payout that names a bet is of this bet alone.
     """
 
     asset: str
@@ -95,36 +105,87 @@ class Round:
     closed_at: datetime | None = None
 
     def staked(self, bet: Call) -> Round:
-        """With a bet more."""
-        return self._changed(bet, 1)
+        """With a bet more. The first one after a payout is none of those that were paid."""
+        paid = 0 < self.settled == self.calls
+        return (self._aged(self._latest) if paid else self)._changed(bet, 1)
 
     def unstaked(self, bet: Call) -> Round:
         """Without a bet that is rolled back."""
         return self._changed(bet, -1)
 
+    def paid(self, bet: Call) -> Round:
+        """With a bet paid by itself, which was not paid before: it is counted."""
+        stake = Split(bet.split.cash, bet.split.bonus)
+        return self._aged({self._part(bet): stake})
+
+    def owed(self) -> Mapping[Part, Split]:
+        """The stakes that a payout is for which names none of them."""
+        before = {part: stake for part, stake in self.parts.items() if part.age == BEFORE}
+        return self._latest or before or self.parts
+
     @property
     def uncounted(self) -> Mapping[Part, Split]:
-        return {part: stake for part, stake in self.parts.items() if not part.counted}
+        return {part: stake for part, stake in self.parts.items() if not _is_counted(part)}
 
     def counted(self) -> Round:
         """With all parts counted."""
         parts: dict[Part, Split] = {}
         for part, stake in self.parts.items():
-            whole = part._replace(counted=True)
-            parts[whole] = _sum(parts.get(whole, NOTHING), stake)
+            _add(parts, _counted(part), stake)
         return replace(self, parts=parts)
+
+    @property
+    def _latest(self) -> Mapping[Part, Split]:
+        """Stakes of which none was paid before another was placed."""
+        bare = self.stake.total - sum(stake.total for stake in self.parts.values())
+        parts = {Part(None, ""): Split(bare)} if bare else {}
+        return parts | {part: stake for part, stake in self.parts.items() if part.age == LATEST}
+
+    def _aged(self, paid: Mapping[Part, Split]) -> Round:
+        """With some of the latest stakes behind the others, as those that were paid last."""
+        if not any(stake.total for stake in paid.values()):
+            return self
+        parts: dict[Part, Split] = {}
+        for part, stake in self.parts.items():
+            _add(parts, part._replace(age=OLD) if part.age else part, stake)
+        for part, stake in paid.items():
+            if part.grant is not None:
+                _add(parts, part, Split(-stake.cash, -stake.bonus))
+            _add(parts, _counted(part)._replace(age=BEFORE), stake)
+        return replace(self, parts=parts)
+
+    def _part(self, bet: Call) -> Part:
+        """Where the stake of a bet is that was placed since the last payout."""
+        if bet.split.grant is None or bet.played is None:
+            return Part(None, "")
+        # In a round that is closed all are counted, and only there.
+        return Part(bet.split.grant, bet.played, self.state == CLOSED)
 
     def _changed(self, bet: Call, sign: int) -> Round:
         split = Split(sign * bet.split.cash, sign * bet.split.bonus)
-        parts = dict(self.parts)
-        if bet.split.grant is not None and bet.played is not None:
-            # In a round that is closed all are counted, and only there.
-            part = Part(bet.split.grant, bet.played, self.state == CLOSED)
-            parts[part] = _sum(parts.get(part, NOTHING), split)
-            parts = {part: stake for part, stake in parts.items() if stake.total}
+        parts, part = dict(self.parts), self._part(bet)
+        if part.grant is not None:
+            _add(parts, part, split)
         return replace(
             self, standing=self.standing + sign, stake=_sum(self.stake, split), parts=parts
         )
+
+
+def _add(parts: dict[Part, Split], part: Part, stake: Split) -> None:
+    found = _sum(parts.get(part, NOTHING), stake)
+    if found.total:
+        parts[part] = found
+    else:
+        parts.pop(part, None)
+
+
+def _counted(part: Part) -> Part:
+    return part if part.grant is None else part._replace(counted=True)
+
+
+def _is_counted(part: Part) -> bool:
+    """What is under no bonus is counted for none."""
+    return part.counted or part.grant is None
 
 
 def _sum(one: Split, other: Split) -> Split:
@@ -307,7 +368,9 @@ class Rounds(Rows[RoundKey, Round]):
             settled=settled,
             standing=standing,
             stake=Split(int(cash), int(bonus)),
-            parts={Part(*one[:3]): Split(int(one[3]), int(one[4])) for one in parts or ()},
+            parts={
+                Part(*one[:3], *one[5:]): Split(int(one[3]), int(one[4])) for one in parts or ()
+            },
             opened_at=opened,
             touched_at=touched,
             closed_at=closed,
@@ -335,14 +398,18 @@ class Rounds(Rows[RoundKey, Round]):
             numbers(one.stake.cash for one in rounds),
             numbers(one.stake.bonus for one in rounds),
             documents(
-                [[*part, str(stake.cash), str(stake.bonus)] for part, stake in one.parts.items()]
-                or None
+                [_written(part, stake) for part, stake in one.parts.items()] or None
                 for one in rounds
             ),
             times(one.opened_at for one in rounds),
             times(one.touched_at for one in rounds),
             times(one.closed_at for one in rounds),
         )
+
+
+def _written(part: Part, stake: Split) -> list[int | str | bool | None]:
+    aged = [part.age] if part.age else []
+    return [part.grant, part.game, part.counted, str(stake.cash), str(stake.bonus), *aged]
 
 
 GAMES = b"""

@@ -16,9 +16,10 @@ from psycopg.errors import SerializationFailure
 from casino.invariants import LAWS
 from casino.invariants.laws import examined
 from casino.providers.codes import Code
+from casino.providers.dialect import Verb
 from db.session import transaction
 from tests.api.providers.conftest import House
-from tests.api.providers.speakers import Seat, Speaker, fresh
+from tests.api.providers.speakers import JaqpotSpeaker, Seat, Speaker, fresh
 from tests.casino.wagering import Player, conserved, one, value, work
 
 
@@ -148,11 +149,15 @@ async def test_a_bet_after_the_payout_counts_with_the_next_one(
     house: House, speaker: Speaker
 ) -> None:
     """3"""
-    if not speaker.dialect.policy.bet_after_payout:
-        return
     table = await Table.laid(house, speaker, cash=0, bonus=100)
     round = fresh("round")
     await table.win(1, round, await table.bet(10, round))
+    if not speaker.dialect.policy.bet_after_payout:
+        late = await speaker.debit(table.seat, 20, round=round)
+        assert late.refused(Code.ROUND_CLOSED)
+        assert late.balance == 91
+        assert await table.stands() == ("active", 10)
+        return
     back, stays = await table.bet(20, round), await table.bet(30, round)
     assert await table.stands() == ("active", 10)
     await table.back(back)
@@ -323,3 +328,88 @@ async def test_bets_at_once_never_take_more_than_cash_and_bonus(
     assert sum(one.ok for one in answers) == 3
     assert all(one.ok or one.refused(Code.INSUFFICIENT_FUNDS) for one in answers)
     assert sum(await table.has()) == 100
+
+
+@pytest.fixture
+def jaqpot(house: House) -> JaqpotSpeaker:
+    """The one whose calls may come without a round, or as a payout without a bet."""
+    return JaqpotSpeaker(house.client, house.urls)
+
+
+async def call(table: Table, verb: Verb, **more: Any) -> str:
+    """A call that is taken, of which nothing is said but this; its id."""
+    id = fresh(verb)
+    heard = await table.speaker.send(verb, table.speaker.body(verb, table.seat, id=id, **more))
+    assert heard.ok, heard
+    return id
+
+
+@pytest.mark.parametrize("round", [{}, {"round": "again"}], ids=["session", "round"])
+async def test_a_payout_returns_by_the_stakes_placed_since_the_one_before(
+    house: House, jaqpot: JaqpotSpeaker, round: dict[str, str]
+) -> None:
+    """12: what was staked and paid long ago is no part of it"""
+    table = await Table.laid(house, jaqpot, cash=100_000, bonus=1_000, multiplier_bp=10**7)
+    await call(table, "debit", amount=60_000, **round)
+    await call(table, "debit", amount=40_000, **round)
+    await call(table, "credit", amount=1, **round)
+    await call(table, "debit", amount=1_001, **round)
+    win = await call(table, "credit", amount=50_050, **round)
+    assert await table.kept(win) == (50, 50_000, table.grant)
+    # One more payout without a stake, or after a bet that was taken back, is of the same stakes.
+    for cash, back in ((51, False), (52, True)):
+        if back:
+            bet = await call(table, "debit", amount=20, **round)
+            await call(table, "rollback", target=bet)
+        free = await call(table, "debit", amount=0, **round)
+        assert await table.kept(free) == (0, 0, table.grant)
+        win = await call(table, "credit", amount=1_001, **round)
+        assert await table.kept(win) == (1, 1_000, table.grant)
+        assert (await table.has())[0] == cash
+
+
+async def test_a_bet_without_a_round_is_paid_by_itself_and_settles_no_other(
+    house: House, jaqpot: JaqpotSpeaker
+) -> None:
+    """3, 12"""
+    table = await Table.laid(house, jaqpot, cash=0, bonus=100, multiplier_bp=1_000_000)
+    one, two = [await call(table, "debit", amount=amount) for amount in (10, 20)]
+    three = await call(table, "debit", amount=30)
+    for _ in range(2):
+        await call(table, "credit", amount=5, target=two)
+    assert await table.stands() == ("active", 20)
+    await call(table, "rollback", target=one)
+    for bet, code in ((two, Code.ALREADY_SETTLED), (one, Code.ALREADY_ROLLED_BACK)):
+        assert (await jaqpot.rollback(table.seat, bet)).refused(code)
+    assert await table.stands() == ("active", 20)
+    await call(table, "credit", amount=0)
+    assert (await jaqpot.rollback(table.seat, three)).refused(Code.ALREADY_SETTLED)
+    assert await table.stands() == ("active", 50)
+    await call(table, "credit", amount=7, target=three)
+    assert await table.stands() == ("active", 50)
+    assert await table.has() == (0, 67)
+
+
+async def test_a_bet_that_was_paid_by_itself_has_no_part_in_a_payout_that_names_none(
+    house: House, jaqpot: JaqpotSpeaker
+) -> None:
+    """12"""
+    table = await Table.laid(house, jaqpot, cash=0, bonus=100)
+    bet = await call(table, "debit", amount=100)
+    await house.move(table.seat.player_id, 50)
+    await call(table, "debit", amount=50)
+    await call(table, "credit", amount=0, target=bet)
+    await call(table, "credit", amount=500)
+    assert await table.has() == (500, 0)
+
+
+async def test_a_session_goes_on_whatever_a_call_without_a_round_closes(
+    house: House, jaqpot: JaqpotSpeaker
+) -> None:
+    """3"""
+    table = await Table.laid(house, jaqpot, cash=100, bonus=100)
+    bet = await call(table, "debit", amount=10, closes=True)
+    await call(table, "credit", amount=0, target=bet, closes=True)
+    await call(table, "credit", amount=0, closes=True)
+    await call(table, "debit", amount=10)
+    assert await table.has() == (80, 100)

@@ -22,7 +22,7 @@ from sqlalchemy import text
 from casino import samples as wallet_samples
 from casino.commands import Answer, Command, Desk, run_many
 from casino.providers import DIALECTS, samples
-from casino.providers.calls import Credit, Debit, Policy, ProviderCall, Rollback
+from casino.providers.calls import UNNAMED, Credit, Debit, Policy, ProviderCall, Rollback
 from casino.providers.codes import Code, Refused
 from casino.providers.launches import Launched
 from casino.providers.money import MOST, Scaled
@@ -36,6 +36,7 @@ from tests.casino.wagering import Player, conserved, one, rows, value, work
 
 _numbers = itertools.count(1)
 LATER = datetime.now(UTC) + timedelta(hours=1)
+SESSION = f"{UNNAMED}session"  # the round of calls that name none
 STRICT = Policy(
     accept_unknown_target=False,
     current_balance=True,
@@ -277,9 +278,15 @@ async def test_in_whatever_order_calls_come_each_bet_counts_once(
                 del standing[made.target]
                 over.pop(made.target, None)
             if made.closes or isinstance(made, Credit):
-                # A call that names a bet is about the round of that bet.
-                ends = standing.get(getattr(made, "target", None) or "", (made.round, 0))[0]
-                over |= {bet: one for bet, (round, one) in standing.items() if round == ends}
+                # A call that names a bet is about the round of that bet, or in that of a session
+                # about this bet alone; and no call closes one of these.
+                target = getattr(made, "target", None) or ""
+                ends = standing.get(target, (made.round, 0))[0]
+                ended = {bet: one for bet, (round, one) in standing.items() if round == ends}
+                if ends == SESSION:
+                    ended = ended if isinstance(made, Credit) else {}
+                    ended = {target: ended[target]} if target and ended else ended
+                over |= ended
     assert len(over) > 15
     await work(player)
     assert await player.state(grant) == ("active", 10_000 * sum(over.values()))
@@ -292,6 +299,8 @@ def _any_call(chance: random.Random, launched: Launched, before: list[Any], said
         return chance.choice(before)
     kinds: list[type[ProviderCall]] = [Debit, Debit, Credit, Rollback]
     round, kind = f"of-{chance.randrange(40)}", chance.choice(kinds)
+    if chance.random() < 0.3:
+        round = SESSION
     bets = [one.key for one in before if isinstance(one, Debit) and one.round == round]
     said = {**said, "round": round, "closes": chance.random() < 0.1}
     if not bets and chance.random() < 0.8:

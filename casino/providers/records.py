@@ -217,10 +217,11 @@ class Rows(Shelf[K, R], Generic[K, R]):
         raise NotImplementedError
 
 
-# LIMIT keeps it a look at the index for each key, however little the planner knows of the table.
+# LIMIT keeps it a look at the index for each key, however little the planner knows of the table:
+# of an EXISTS it may make one read of all transfers.
 CALLS = b"""
 SELECT c.*, c.transfer_id IS NOT NULL
-    AND EXISTS (SELECT FROM transfers t WHERE t.reverses = c.transfer_id)
+    AND (SELECT t.id FROM transfers t WHERE t.reverses = c.transfer_id LIMIT 1) IS NOT NULL
 FROM unnest(%s::int[], %s::text[], %s::text[]) AS n(casino_id, provider, id)
 CROSS JOIN LATERAL (
     SELECT casino_id, provider, id, number, kind, state, code, player_id, asset, game, round,

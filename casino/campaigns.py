@@ -17,7 +17,9 @@ WHOLE_BP = 10_000
 MOST = 10**60
 GRANTED = "system:granted:bonus"
 CODE = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
-GAME = re.compile(r"[A-Za-z0-9_.:-]{1,64}(/[A-Za-z0-9_.:-]{1,64})?")
+# A product, or a game of it: that of a provider is called by the provider and its code, which may
+# be anything that a call may name it by.
+GAME = re.compile(r"[A-Za-z0-9_.:-]{1,64}(/[ -~]{1,193})?")
 MOST_MULTIPLIER_BP = {"GB": 10 * WHOLE_BP}
 ONE_PRODUCT = frozenset({"GB"})
 AMOUNTS = ("max_bet", "max_win")
@@ -86,7 +88,7 @@ class Terms:
         for name in ("weights", "excluded", "products"):
             for game in getattr(self, name):
                 if not GAME.fullmatch(game):
-                    raise BadTerms(name, f"{game[:64]!r} names no game")
+                    raise BadTerms(name, f"{game[:256]!r} names no game")
         for weight in self.weights.values():
             _within("weights", weight, 0, 10 * WHOLE_BP)
         if any("/" in product for product in self.products):

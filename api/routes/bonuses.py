@@ -26,7 +26,7 @@ from api.parameters import asked, named
 from api.queries import bonuses as queries
 from api.state import Row, state
 from casino import assets, bonuses
-from casino.campaigns import WHOLE_BP, BadTerms, Define, Terms
+from casino.campaigns import GAME, WHOLE_BP, BadTerms, Define, Terms
 from casino.commands import Answer, Command
 from settings import Role
 
@@ -36,9 +36,7 @@ NUMBER = 18  # digits of a grant's number, at most
 
 Code = Annotated[str, Field(strict=True, pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 Text = Annotated[str, Field(strict=True, min_length=1, pattern=r"^[^\x00-\x1f\x7f]*$")]
-Game = Annotated[
-    str, Field(strict=True, pattern=r"^[A-Za-z0-9_.:-]{1,64}(/[A-Za-z0-9_.:-]{1,64})?$")
-]
+Game = Annotated[str, Field(strict=True, pattern=rf"^{GAME.pattern}$")]
 Games = Annotated[list[Game], Field(max_length=1000)]
 Whole = BeforeValidator(whole)
 WeightBp = Annotated[int, Field(strict=True, ge=0, le=10 * WHOLE_BP), Whole]

@@ -533,6 +533,8 @@ async def test_a_grant_is_not_ended_at_a_count_that_went_on(player: Player) -> N
         ({"weights": {"": 1}}, "weights"),
         ({"default_weight_bp": 100_001}, "default_weight_bp"),
         ({"excluded": ("a b",)}, "excluded"),
+        ({"excluded": ("slots/",)}, "excluded"),
+        ({"excluded": ("slots/a\n",)}, "excluded"),
         ({"products": ("slots/book",)}, "products"),
     ],
 )

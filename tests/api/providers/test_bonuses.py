@@ -204,6 +204,25 @@ async def test_games_count_by_their_own_weight_and_else_by_that_of_their_product
     assert await table.stands() == ("active", 85)
 
 
+@pytest.mark.parametrize("code", ["Sweet Bonanza 1000", "live/roulette/1", "{" + "x" * 127])
+async def test_a_game_counts_by_its_own_weight_whatever_its_provider_calls_it(
+    house: House, speaker: Speaker, code: str
+) -> None:
+    """2"""
+    await house.rows(
+        "INSERT INTO casino_games (casino_id, provider, code, name, product)"
+        " VALUES (1, %s, %s, 'A game', 'slots')",
+        (speaker.name, code),
+    )
+    weights = {f"slots/{speaker.name}:{code}": 8000, "slots": 1}
+    table = await Table.laid(house, speaker, cash=0, bonus=1000, weights=weights)
+    await table.played(100, 100, game=code)
+    assert await table.stands() == ("active", 80)
+    excluded = (f"slots/{speaker.name}:{code}",)
+    table = await Table.laid(house, speaker, cash=5, bonus=1000, excluded=excluded)
+    assert (await speaker.debit(table.seat, 6, game=code)).refused(Code.INSUFFICIENT_FUNDS)
+
+
 async def test_bonus_money_is_neither_shown_nor_staked_nor_wagered_at_an_excluded_game(
     house: House, speaker: Speaker
 ) -> None:

@@ -39,7 +39,7 @@ def build(settings: Settings) -> Starlette:
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with opened(settings) as house:
+        async with opened(settings) as house, studio.resuming(settings):
             app.state.house = house
             yield
 

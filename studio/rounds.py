@@ -6,10 +6,13 @@ payout or a rollback is sent again until the casino says what became of it.
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+
+from loguru import logger
 
 from db.session import driver, transaction
 from studio.wire import Casino, Heard
@@ -30,10 +33,13 @@ UNKNOWN = b"""
 SELECT s.token, c.round_id, c.kind, c.id, c.amount, c.target
 FROM provider_calls c JOIN provider_rounds r ON r.id = c.round_id
     JOIN provider_sessions s ON s.id = r.session_id
-WHERE c.state = 'sent' AND c.at <= now() - make_interval(secs => %s) ORDER BY c.at LIMIT 100
-"""
+WHERE c.state = 'sent' AND c.at <= now() - make_interval(secs => %s) ORDER BY random() LIMIT 100
+"""  # by chance, so that what stays unknown for long keeps nothing else waiting
 # What a rollback may be told when there is nothing left to give back.
 OVER = frozenset({"BET_NOT_FOUND", "ALREADY_ROLLED_BACK"})
+# What a casino says that does not give a player now what the player is owed: it is asked again.
+LATER = frozenset({"PLAYER_DISABLED", "LIMIT_EXCEEDED", "INVALID_SIGNATURE"})
+RESUME_S = 30.0
 
 
 class NoSession(Exception):
@@ -121,7 +127,7 @@ async def take_back(casino: Casino, sent: Sent) -> Heard:
     return heard
 
 
-async def resume(casino: Casino, *, after_s: float = 30.0) -> int:
+async def resume(casino: Casino, *, after_s: float = RESUME_S) -> int:
     """Go on with calls that nobody knows of; how many are known of now."""
     async with transaction() as session:
         connection = await driver(session)
@@ -133,9 +139,21 @@ async def resume(casino: Casino, *, after_s: float = 30.0) -> int:
     return known
 
 
+async def resuming(casino: Casino, *, every_s: float = RESUME_S) -> None:
+    """`resume` now and every so often, until it is cancelled.
+
+    Several processes may do so: what they send again has the ids that it had before.
+    """
+    while True:
+        try:
+            await resume(casino, after_s=max(RESUME_S, casino.longest_s))
+        except Exception as error:  # whatever it was, nobody else goes on with these calls
+            logger.warning("the studio's calls wait: {!r}; again in {} s", error, every_s)
+        await asyncio.sleep(every_s)
+
+
 async def simulate(casino: Casino, session: Playing) -> list[dict[str, Any]]:
     """A whole round by script: balance, two bets, one of them taken back, a payout, balance."""
-    await resume(casino)
     round = f"round_{secrets.token_hex(8)}"
     async with transaction() as opened:
         await (await driver(opened)).execute(BEGIN, (round, session.id))
@@ -178,6 +196,8 @@ async def _deliver(casino: Casino, sent: Sent) -> Heard:
         values = (sent.id, sent.round, sent.kind, sent.amount, sent.target)
         await connection.execute(SEND, values)
     heard = await casino.call(sent.kind, sent.body())
+    if sent.kind != "debit" and heard.code in LATER:
+        heard = replace(heard, outcome="unknown")
     if heard.outcome != "unknown":
         over = sent.kind == "rollback" and heard.code in OVER
         state = "done" if heard.outcome == "done" or over else "declined"

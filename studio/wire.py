@@ -56,6 +56,11 @@ class Casino:
     tries: int = 3
     pause_s: float = 0.3
 
+    @property
+    def longest_s(self) -> float:
+        """How long a call is on its way at most, with all its tries."""
+        return self.tries * self.timeout_s + self.pause_s * 2.0**self.tries
+
     async def call(self, name: str, body: Mapping[str, Any]) -> Heard:
         """The outcome after as many tries as it takes, of the same bytes each time."""
         raw = orjson.dumps(body)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -12,6 +15,7 @@ from starlette.routing import Route
 from api.bodies import parsed, raw
 from api.errors import Problem
 from api.state import state
+from settings import Settings
 from studio import rounds, wire
 from studio.wire import Casino
 
@@ -32,6 +36,22 @@ class Simulation(BaseModel):
     sessionToken: str  # noqa: N815
 
 
+@contextlib.asynccontextmanager
+async def resuming(settings: Settings) -> AsyncIterator[None]:
+    """Meanwhile the studio goes on with calls of which nobody knows what became of them."""
+    casino = _casino(settings)
+    if casino is None:
+        yield
+        return
+    task = asyncio.create_task(rounds.resuming(casino))
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
 async def launch(request: Request) -> Response:
     """A session for a casino's token."""
     given = await _signed(request, Launch)
@@ -47,14 +67,20 @@ async def simulate(request: Request) -> Response:
         session = await rounds.playing(given.sessionToken)
     except rounds.NoSession as error:
         raise Problem(404, "unknown_session", str(error)) from error
-    settings = state(request).settings
-    keys = settings.casino_keys
-    if not keys:
+    casino = _casino(state(request).settings)
+    if casino is None:
         raise Problem(503, "casino_unavailable", "no secret is set for the casino")
-    casino = Casino(settings.own_url, keys[0], timeout_s=settings.provider_timeout_s)
     steps = await rounds.simulate(casino, session)
     round = next((one["request"]["roundId"] for one in steps if "roundId" in one["request"]), None)
     return JSONResponse({"roundId": round, "steps": steps})
+
+
+def _casino(settings: Settings) -> Casino | None:
+    """Whom the studio calls: this very house, where it has a secret for it."""
+    keys = settings.casino_keys
+    if not keys:
+        return None
+    return Casino(settings.own_url, keys[0], timeout_s=settings.provider_timeout_s)
 
 
 async def _signed(request: Request, model: type[M]) -> M:

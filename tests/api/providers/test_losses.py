@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
 import orjson
 import pytest
 
+from api.app import build
+from db import session as db_session
+from settings import Settings
 from studio import rounds
 from studio.rounds import Playing, Sent
 from studio.wire import Casino, Heard, understood
@@ -121,17 +125,79 @@ async def test_a_rollback_is_sent_until_the_casino_says_what_became_of_it(
 async def test_a_studio_that_died_after_sending_undoes_its_bet(
     house: House, wire: Wire, casino: Casino, seat: Seat, round: Playing
 ) -> None:
-    """41"""
+    """41: once, though two processes find out"""
+    await died(house, casino, seat, round)
+    await asyncio.gather(*(rounds.resume(casino, after_s=0) for _ in range(2)))
+    assert await states(house, round) == {"debit": "undone", "rollback": "done"}
+    assert await house.cash(seat) == 1000
+
+
+async def died(house: House, casino: Casino, seat: Seat, round: Playing) -> None:
+    """The studio did, after it sent a bet two minutes ago."""
     bet = bet_of(round)
     await casino.call("debit", bet.body())
     await house.rows(
-        "INSERT INTO provider_calls (id, round_id, kind, amount, state)"
-        " VALUES (%s, %s, 'debit', 100, 'sent')",
+        "INSERT INTO provider_calls (id, round_id, kind, amount, state, at)"
+        " VALUES (%s, %s, 'debit', 100, 'sent', now() - interval '2 min')",
         (bet.id, round.id),
     )
     assert await house.cash(seat) == 900
-    assert await rounds.resume(casino, after_s=0) == 1
+
+
+async def test_whoever_serves_the_studio_undoes_what_it_left_behind_when_it_died(
+    house: House, casino: Casino, seat: Seat, round: Playing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """41: by itself"""
+    await died(house, casino, seat, round)
+    monkeypatch.setenv("CASINO_SECRET", SECRET)
+    port = int(house.urls[0].rpartition(":")[2])
+    app = build(Settings(_env_file=None, database_url=house.database_url, api_port=port))
+    try:
+        async with app.router.lifespan_context(app), asyncio.timeout(20):
+            while "sent" in (await states(house, round)).values():
+                await asyncio.sleep(0.02)
+    finally:
+        db_session.configure(house.database_url)
+    assert await states(house, round) == {"debit": "undone", "rollback": "done"}
     assert await house.cash(seat) == 1000
+
+
+async def test_what_fails_while_the_studio_goes_on_is_tried_again(
+    house: House, wire: Wire, casino: Casino, seat: Seat, round: Playing
+) -> None:
+    """41"""
+    await died(house, casino, seat, round)
+    await house.rows("ALTER TABLE provider_calls RENAME TO provider_calls_away")
+    going_on = asyncio.create_task(rounds.resuming(casino, every_s=0.05))
+    await asyncio.sleep(0.2)
+    assert not going_on.done()
+    await house.rows("ALTER TABLE provider_calls_away RENAME TO provider_calls")
+    async with asyncio.timeout(20):
+        while "sent" in (await states(house, round)).values():
+            await asyncio.sleep(0.02)
+    assert await house.cash(seat) == 1000
+    going_on.cancel()
+    await asyncio.wait([going_on])
+    assert going_on.cancelled()
+
+
+async def test_a_payout_to_a_closed_account_is_sent_until_it_is_open_again(
+    house: House, casino: Casino, seat: Seat, round: Playing
+) -> None:
+    """30"""
+    bet, gone = bet_of(round), bet_of(round)
+    for one in (bet, gone):
+        await rounds.bet(casino, one)
+    alter, mine = "UPDATE accounts SET closed_at = {} WHERE name = %s", f"player:{seat.player_id}"
+    await house.rows(alter.format("now()"), (f"{mine}:cash",))
+    paid = Sent(round.token, round.id, "credit", fresh("win"), 250, bet.id)
+    assert (await rounds.undo(casino, gone)).outcome == "unknown"
+    assert (await rounds.pay(casino, paid)).outcome == "unknown"
+    assert await rounds.resume(casino, after_s=0) == 0
+    await house.rows(alter.format("NULL"), (f"{mine}:cash",))
+    assert (await rounds.undo(casino, gone)).outcome == "done"
+    assert await rounds.resume(casino, after_s=0) == 1
+    assert await house.cash(seat) == 1150
 
 
 async def test_a_declined_bet_is_not_rolled_back(

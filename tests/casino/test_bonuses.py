@@ -466,6 +466,9 @@ async def test_a_grant_only_goes_forward_whoever_writes_it(player: Player) -> No
     for change in ("state = 'pending'", "amount = 1", "required_bp = 1", "expires_at = now()"):
         with pytest.raises(DBAPIError, match="only goes forward"):
             await rows(f"UPDATE grants SET {change} WHERE id = :g", g=grant)
+    for change in ("done_bp = required_bp", "done_bp = -1"):
+        with pytest.raises(DBAPIError, match="update of grants is never allowed"):
+            await rows(f"UPDATE grants SET {change} WHERE id = :g", g=grant)
     await one(player.forfeit(grant))
     for change in ("state = 'active', ended_at = NULL", "reason = 'x'", "done_bp = 5"):
         with pytest.raises(DBAPIError, match="only goes forward"):

@@ -224,6 +224,13 @@ BREAKS = [
     ("bonuses", "UPDATE grants SET added = 2, removed = 7 WHERE state = 'completed'"),
     ("bonuses", "UPDATE grants SET before = 6, removed = 6 WHERE state = 'forfeited'"),
     ("bonuses", "DELETE FROM transfers WHERE type = 'bonus.completed'"),
+    ("bonuses", "UPDATE grants SET done_bp = required_bp WHERE state = 'active'"),
+    ("bonuses", "UPDATE grants SET done_bp = done_bp + 1 WHERE state = 'completed'"),
+    ("bonuses", "UPDATE wagers SET counted_bp = counted_bp - 1"),
+    ("bonuses", "DELETE FROM wagers"),
+    ("bonuses", 'UPDATE campaigns SET terms = terms || \'{"max_win": "3"}\''),
+    ("bonuses", "UPDATE campaigns SET terms = terms || '{\"sticky\": true}'"),
+    ("bonuses", "INSERT INTO late_returns SELECT id, 5 FROM grants WHERE state = 'forfeited'"),
     ("seals", "UPDATE requests SET at = at - interval '1 day'"),
     ("seals", "UPDATE seals SET count = count + 1"),
     ("seals", "UPDATE seals SET upper = 10 ^ 15"),
@@ -243,6 +250,23 @@ async def test_a_law_that_somebody_broke_says_so_with_evidence(
         faults = await found(connection, law, ALL if only == "everything" else began)
         assert 0 < len(faults) <= MOST
         assert all(fault.said and fault.evidence for fault in faults)
+        await opened.rollback()
+
+
+async def test_progress_that_no_bet_made_names_its_bonus(began: Window) -> None:
+    async with transaction() as opened:
+        for relaxing in RELAXED:
+            await execute(opened, relaxing)
+        by_hand = "UPDATE grants SET done_bp = required_bp WHERE state = 'active' RETURNING id"
+        ids = {str(id) for (id,) in await execute(opened, by_hand)}
+        connection = await driver(opened)
+        for window in (ALL, began):
+            faults = await found(connection, "bonuses", window)
+            assert {fault.evidence["grant_id"] for fault in faults} == ids
+        # What is not worth money yet is found by the look at everything.
+        await execute(opened, "UPDATE grants SET done_bp = 1 WHERE state = 'active'")
+        assert await found(connection, "bonuses", began) == []
+        assert len(await found(connection, "bonuses", ALL)) == len(ids)
         await opened.rollback()
 
 

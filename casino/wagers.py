@@ -13,7 +13,7 @@ from casino import bonuses, outbox, rows
 from casino.bonuses import Convert, Expire
 from db.session import driver
 
-BATCH = 10_000
+BATCH = 1_000  # whoever bets under one of its bonuses waits for it
 MOST_DUE = 500
 LOCK = 7463  # first half of the advisory lock, the casino is the second
 
@@ -117,6 +117,7 @@ async def born_final(connection: rows.Connection, casino_id: int) -> None:
 async def count(session: AsyncSession, casino_id: int, *, batch: int = BATCH) -> Counted:
     """Count waiting wagers for their grants, and tell each player once how far theirs came.
 
+    Grants are locked by their numbers, as by commands that may end them, and no accounts are.
     What settled after its grant's time was over, or after its end, counts for nothing.
     """
     connection = await driver(session)

@@ -27,6 +27,26 @@ CREATE TRIGGER late_returns_grow BEFORE UPDATE ON late_returns
     EXECUTE FUNCTION books_stay();
 """
 
+# For who cannot wait any longer, as `books_free` in 0008: but once one of them stays locked, the
+# others are not waited for, as one counter keeps many.
+FREE = """
+CREATE FUNCTION grants_free(ids bigint[]) RETURNS TABLE (id bigint, done_bp numeric)
+LANGUAGE plpgsql SET lock_timeout = '100ms' AS $$
+DECLARE mine bigint[]; one bigint;
+BEGIN
+    mine := ARRAY(SELECT g.id FROM grants g WHERE g.id = ANY(ids)
+        ORDER BY g.id FOR NO KEY UPDATE SKIP LOCKED);
+    FOR one IN SELECT n FROM unnest(ids) n WHERE n <> ALL(mine) ORDER BY n LOOP
+        BEGIN
+            PERFORM FROM grants g WHERE g.id = one FOR NO KEY UPDATE;
+            mine := mine || one;
+        EXCEPTION WHEN lock_not_available THEN EXIT;
+        END;
+    END LOOP;
+    RETURN QUERY SELECT g.id, g.done_bp FROM grants g WHERE g.id = ANY(mine);
+END $$;
+"""
+
 # For the law: what ended lately, and what counted for it.
 INDEXES = """
 CREATE INDEX wagers_of_grant ON wagers (grant_id);
@@ -35,12 +55,13 @@ CREATE INDEX grants_over ON grants (ended_at) WHERE ended_at IS NOT NULL;
 
 
 def upgrade() -> None:
-    for script in (COUNTING, INDEXES):
+    for script in (COUNTING, FREE, INDEXES):
         op.execute(script)
 
 
 def downgrade() -> None:
     op.execute("DROP INDEX wagers_of_grant, grants_over")
+    op.execute("DROP FUNCTION grants_free")
     op.execute("DROP TRIGGER late_returns_grow ON late_returns")
     op.execute("DROP TRIGGER grants_progress ON grants")
     op.execute("DROP TRIGGER wagers_count ON wagers")

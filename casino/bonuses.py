@@ -24,8 +24,8 @@ OPEN = ("pending", "active")
 Ending = Literal["completed", "expired", "forfeited", "cancelled"]
 
 # Behind the lock of a player's bonus account no grant comes or ends, only counting goes on. So the
-# open ones are locked too, by their numbers as whoever counts locks them, and read as they then are.
-# One that somebody else keeps is said to be so, where it is not waited for.
+# open ones are locked too, by their numbers as whoever counts locks them, and read as they stand
+# then. One that somebody else keeps is said to be so, where it is not waited for.
 LOCK = """
     SELECT id, done_bp FROM grants
     WHERE id = ANY(ARRAY(SELECT id FROM known WHERE ended_at IS NULL))

@@ -220,6 +220,12 @@ BREAKS = [
     ("calls", "UPDATE casino_rounds SET cash = cash + 1, bonus = bonus - 1 WHERE bonus > 0"),
     ("calls", "UPDATE casino_rounds SET parts = NULL WHERE bonus > 0"),
     ("calls", "UPDATE casino_calls SET bonus = 5 WHERE id = 'won late'"),
+    (
+        "calls",
+        "UPDATE casino_calls SET amount = amount + CASE id WHEN 'back' THEN 0 ELSE 1 END,"
+        " at = at - CASE id WHEN 'back' THEN interval '1 day' ELSE '0' END"
+        " WHERE id IN ('back', 'rollback')",
+    ),
     ("bonuses", "UPDATE grants SET player_id = 999 WHERE state = 'active'"),
     ("bonuses", "UPDATE grants SET added = 2, removed = 7 WHERE state = 'completed'"),
     ("bonuses", "UPDATE grants SET before = 6, removed = 6 WHERE state = 'forfeited'"),

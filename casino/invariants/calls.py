@@ -62,7 +62,8 @@ LIMIT %(most)s
 SINCE = f">= %(at)s::timestamptz - make_interval(secs => {OPEN_S})"
 CALLS = f"""(c.casino_id, c.provider, c.id) IN (
     SELECT casino_id, provider, id FROM casino_calls WHERE at {SINCE}
-    UNION SELECT casino_id, provider, target FROM casino_calls WHERE kind = 'rollback' AND at {SINCE}
+    UNION SELECT casino_id, provider, target FROM casino_calls
+    WHERE kind = 'rollback' AND at {SINCE}
 )"""
 QUERIES = (MOVED, RETURNED, STANDING)
 

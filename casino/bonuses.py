@@ -43,16 +43,21 @@ WITH known AS MATERIALIZED (
 )
 SELECT g.casino_id, g.player_id, g.asset, min(o.slug),
     bool_or(g.ended_at IS NULL AND h.id IS NULL), jsonb_agg(jsonb_build_array(g.id,
-    c.code, c.terms, g.campaign_id, g.state, g.amount::text, g.deposit::text, g.required_bp::text,
+    c.code, v.version, CASE WHEN v.version <> ALL(%s::text[]) THEN c.terms END, g.campaign_id,
+    g.state, g.amount::text, g.deposit::text, g.required_bp::text,
     coalesce(h.done_bp, g.done_bp)::text, g.activated_at, g.expires_at, g.ended_at, g.reason,
     g.before::text, g.added::text, g.removed::text, coalesce(l.amount, 0)::text) ORDER BY g.id)
 FROM known g LEFT JOIN held h ON h.id = g.id
 JOIN campaigns c ON c.id = g.campaign_id JOIN casinos o ON o.id = g.casino_id
+CROSS JOIN LATERAL (SELECT c.id || '@' || extract(epoch FROM c.created_at) AS version) v
 LEFT JOIN late_returns l ON l.grant_id = g.id
 GROUP BY g.casino_id, g.player_id, g.asset
 """
 FIND_LOCKED = FIND.format(lock=LOCK).encode()
 FIND_FREE = FIND.format(lock=LOCK_FREE).encode()
+# Terms never change, and may be long: a process reads each version's once. It says which of them it
+# has, the newest; it keeps more, so that none is gone when the answer comes.
+SAID, REMEMBERED = 256, 2_048
 MAKE = b"""
 INSERT INTO grants (id, casino_id, player_id, asset, campaign_id, state, amount, deposit,
     required_bp, activated_at, expires_at, ended_at, reason, before, added, removed)
@@ -586,17 +591,17 @@ def _postings(*amounts: tuple[Account, int]) -> tuple[Posting, ...]:
 
 def _wallets(keys: Sequence[Wallet]) -> tuple[str, ...]:
     casinos, players, assets = zip(*keys, strict=True)
-    return numbers(casinos), numbers(players), texts(assets)
+    return numbers(casinos), numbers(players), texts(assets), texts(list(_terms)[-SAID:])
 
 
 def _granted(said: Sequence[Any]) -> Granted:
-    id, code, terms, campaign_id, state, *rest = said
+    id, code, version, terms, campaign_id, state, *rest = said
     amount, deposit, required_bp, done_bp, activated_at, expires_at, ended_at, reason, *ends = rest
     before, added, removed, returned = ends
     return Granted(
         id=id,
         campaign=code,
-        terms=Terms.read(terms),
+        terms=_remembered(version, terms),
         campaign_id=campaign_id,
         state=state,
         amount=int(amount),
@@ -612,6 +617,18 @@ def _granted(said: Sequence[Any]) -> Granted:
         removed=_whole(removed),
         late=int(returned),
     )
+
+
+_terms: dict[str, Terms] = {}  # by their version, those that were used last at the end
+
+
+def _remembered(version: str, said: Mapping[str, Any] | None) -> Terms:
+    """Terms of a version, which are said unless they are known."""
+    terms = _terms.pop(version) if said is None else Terms.read(said)
+    _terms[version] = terms
+    while len(_terms) > REMEMBERED:
+        del _terms[next(iter(_terms))]
+    return terms
 
 
 def _time(said: str | None) -> datetime | None:

@@ -13,13 +13,13 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from api.gatherer import Gatherer
-from casino import wagers
-from casino.bonuses import Convert, Expire, withdrawn
+from casino import bonuses, wagers
+from casino.bonuses import Convert, Expire, Grants, withdrawn
 from casino.campaigns import BadTerms, Define, Terms
 from casino.commands import Answer, Command, Desk, KeyReused, run_free, run_many
 from casino.stakes import Purse, Split
 from db import session
-from db.session import Connection, direct
+from db.session import Connection, direct, driver
 from ledger.errors import Refusal
 from tests.casino.wagering import (
     USD,
@@ -661,6 +661,26 @@ async def test_terms_survive_their_own_document(player: Player) -> None:
     await one(Define(**player.said, code="full", terms=full))
     kept = await value("SELECT terms FROM campaigns WHERE code = 'full'")
     assert Terms.read(kept) == full
+
+
+async def test_terms_of_a_version_are_read_once_and_then_known(player: Player) -> None:
+    weights = {f"slots/{n}": n for n in range(100)}
+    for n in range(2):
+        await player.define("known", weights=weights, max_bet=5 + n, stacking="queue")
+        await one(player.grant(100, "known"))
+    said = []
+    for _ in range(2):
+        async with session.transaction() as opened:
+            cursor = await (await driver(opened)).execute(*Grants.find([player.wallet]))
+            [row] = await cursor.fetchall()
+        _, pocket = Grants.read(row)
+        assert [grant.terms.max_bet for grant in pocket.grants] == [5, 6]
+        assert all(grant.terms.weights == weights for grant in pocket.grants)
+        said.append([terms is not None for _, _, _, terms, *_ in row[-1]])
+    assert said[-1] == [False, False]
+    # What was put into no database of this process is read, whatever its number.
+    bonuses._terms.clear()
+    assert (await one(player.place("a", 6))).code == "MAX_BET_EXCEEDED"
 
 
 async def test_a_purse_without_a_bonus_is_cash_alone(player: Player) -> None:

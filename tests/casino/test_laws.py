@@ -276,6 +276,22 @@ async def test_progress_that_no_bet_made_names_its_bonus(began: Window) -> None:
         await opened.rollback()
 
 
+async def test_a_look_at_a_vault_is_held_against_the_books_of_its_moment(began: Window) -> None:
+    """However much was booked since, as a busy house books all the time."""
+    then = f"SELECT posted_at FROM accounts WHERE name = '{MINE.name}'"
+    async with transaction() as opened:
+        connection = await driver(opened)
+        for moment, free, poor in (
+            ("'2020-01-01'", 0, False),
+            (f"({then}) - interval '1 microsecond'", 15_000, False),
+            (f"({then})", 15_000, True),
+        ):
+            await execute(opened, f"UPDATE custodies SET free = {free}, free_at = {moment}")
+            for window in (ALL, began):
+                assert bool(await found(connection, "custody", window)) is poor, moment
+        await opened.rollback()
+
+
 async def test_the_house_may_owe_what_players_may_not(began: Window) -> None:
     async with transaction() as opened:
         [(least,)] = await execute(opened, "SELECT min(balance)::int FROM accounts")

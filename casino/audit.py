@@ -1,8 +1,8 @@
 """The audit log: who did what, why, and how it stood before and after; only ever added to.
 
-Requests about money need no note: their rows are the log of what was asked, accepted and refused,
-and the entries hold every balance before and after. Notes are for what is decided otherwise: a
-withdrawal approved, a campaign made, a hold that expired. `casino.seals` chains all of them.
+Requests need no note: their rows are the log of what was asked, by whom, accepted and refused, and
+the entries hold every balance before and after. Notes are for what the house decides by itself: a
+hold that expired, a withdrawal that cannot be paid. `casino.seals` chains all of them.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ from ledger.transfers import Reference
 # LIMIT keeps it a look at the index for each key, however little the planner knows of the table.
 FIND = b"""
 SELECT r.* FROM unnest(%s::text[], %s::text[]) AS n(scope, key) CROSS JOIN LATERAL (
-    SELECT scope, key, verb, fingerprint, code, answer, facts FROM requests
+    SELECT scope, key, verb, fingerprint, code, answer FROM requests
     WHERE scope = n.scope AND key = n.key LIMIT 1
 ) r
 """
@@ -60,7 +60,6 @@ class Answer:
 
     body: Mapping[str, Any]
     code: str | None = None
-    facts: Mapping[str, Any] | None = None
     transfer_id: int | None = None
     replayed: bool = False
 
@@ -189,7 +188,7 @@ class Desk:
     books: Books
     decided: dict[Key, Decided]
     messages: list[outbox.Message] = field(default_factory=list)
-    fresh: list[tuple[Key, int, str, Decided]] = field(default_factory=list)
+    fresh: list[tuple[Key, Command, Decided]] = field(default_factory=list)
     shelves: dict[type[Shelf[Any, Any]], Shelf[Any, Any]] = field(default_factory=dict)
 
     def shelf(self, kind: type[S]) -> S:
@@ -214,7 +213,7 @@ class Desk:
         """Remember an answer under the command's key, or at a `place` it bars for good."""
         made = Decided(command.verb, fingerprint or command.fingerprint(), answer)
         self.decided[place or command.place] = made
-        self.fresh.append((place or command.place, command.casino_id, command.actor, made))
+        self.fresh.append((place or command.place, command, made))
 
 
 async def run_many(session: Session, commands: Sequence[Command]) -> list[Answer | KeyReused]:
@@ -290,7 +289,7 @@ def _answer(desk: Desk, command: Command, fingerprint: bytes) -> Answer | KeyReu
         if (before.verb, before.fingerprint) != (command.verb, fingerprint):
             return KeyReused(command.key)
         was = before.answer
-        return Answer(was.body, was.code, was.facts, was.transfer_id, replayed=True)
+        return Answer(was.body, was.code, was.transfer_id, replayed=True)
     try:
         with desk.attempt():
             answer = command.decide(desk)
@@ -301,8 +300,8 @@ def _answer(desk: Desk, command: Command, fingerprint: bytes) -> Answer | KeyReu
 
 
 def _decided(row: Sequence[Any]) -> Decided:
-    _, _, verb, fingerprint, code, body, facts = row
-    return Decided(verb, bytes(fingerprint), Answer(body, code, facts))
+    _, _, verb, fingerprint, code, body = row
+    return Decided(verb, bytes(fingerprint), Answer(body, code))
 
 
 def _writes(desk: Desk) -> Iterable[Statement]:
@@ -315,13 +314,13 @@ def _writes(desk: Desk) -> Iterable[Statement]:
             (
                 texts(place[0] for place, *_ in rows),
                 texts(place[1] for place, *_ in rows),
-                numbers(casino_id for _, casino_id, *_ in rows),
+                numbers(command.casino_id for _, command, _ in rows),
                 texts(made.verb for *_, made in rows),
-                texts(actor for _, _, actor, _ in rows),
+                texts(command.actor for _, command, _ in rows),
                 texts(made.fingerprint.hex() for *_, made in rows),
                 texts(answer.code for answer in answers),
                 documents(answer.body for answer in answers),
-                documents(answer.facts for answer in answers),
+                documents(command.asked() for _, command, _ in rows),
                 numbers(answer.transfer_id for answer in answers),
             ),
         )

@@ -17,7 +17,8 @@ from typing import Any, NamedTuple, Protocol
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from casino import bonuses, outbox
+from casino import audit, bonuses, outbox
+from casino.audit import Note
 from casino.bonuses import Grants, Wallet
 from casino.commands import Answer, Command, Desk, Shelf
 from casino.custodies import Custody
@@ -37,6 +38,7 @@ from ledger.transfers import Reference, move
 TYPE = "chain_withdrawal"
 BATCH = 200
 RULE = "rule"
+KEEPER = "house:keeper"
 UNDER_WAY = ("approved", "sending", "sent")
 ADDRESSES: Mapping[str, ModuleType] = {"eip155": evm, "solana": solana}
 
@@ -566,14 +568,28 @@ async def settle(
     return await _end(session, custody, [found(row[:-1]) for row in rows], taken)
 
 
-async def fail(session: AsyncSession, custody: Custody, withdrawal: Withdrawal) -> Ended:
-    """Give back what was held for one that was not paid and never will be."""
+async def fail(session: AsyncSession, custody: Custody, withdrawal: Withdrawal, why: str) -> Ended:
+    """Give back what was held for one that was not paid and never will be, with a note of it."""
 
     def given_back(books: Books, row: Withdrawal) -> Withdrawal:
         books.release(row.hold_id)
         return replace(row, state="failed", ended_at=books.now)
 
-    return await _end(session, custody, [withdrawal], given_back)
+    ended = await _end(session, custody, [withdrawal], given_back)
+    await audit.note_many(session, [_failed(withdrawal, row, why) for row in ended.done])
+    return ended
+
+
+def _failed(before: Withdrawal, after: Withdrawal, why: str) -> Note:
+    about = {"withdrawal": str(after.id), "request": after.request, "hold": str(after.hold_id)}
+    return Note(
+        casino_id=after.casino_id,
+        actor=KEEPER,
+        action="withdrawal.failed",
+        reason=why,
+        before={**about, "state": before.state, "held": str(after.amount), "asset": after.asset},
+        after={**about, "state": after.state, "held": "0", "asset": after.asset},
+    )
 
 
 async def _end(

@@ -110,7 +110,8 @@ class Attempt:
 
     def __init__(self, books: Books, told: list[Any] | None = None) -> None:
         self._books = books
-        self._grown = (books.transfers, books.entries, books.made, [] if told is None else told)
+        rows: list[list[Any]] = [books.transfers, books.entries, books.made]
+        self._grown = rows if told is None else [*rows, told]
 
     def __enter__(self) -> None:
         self._lengths = [len(rows) for rows in self._grown]

@@ -188,7 +188,7 @@ class Payer:
 
     async def fail(self, one: Withdrawal, why: str) -> None:
         async with transaction() as session:
-            await withdrawals.fail(session, self.custody, one)
+            await withdrawals.fail(session, self.custody, one, why)
         logger.error("withdrawal {} is not paid, its money goes back: {}", one.id, why)
 
     def rest(self, one: Withdrawal, seconds: float, times: int = 0) -> None:

@@ -249,3 +249,12 @@ async def test_a_refusal_takes_back_what_changed_beside_the_books(player: int) -
     assert await value("SELECT slug FROM casinos WHERE name = 'counted'") == str(
         {"known": 8, "new": 7}
     )
+
+
+async def test_what_was_asked_can_be_read_whether_it_was_done_or_refused(player: int) -> None:
+    asked = [command(player, "top_up", 7), command(player, "spend", 50)]
+    answers = await run(*asked)
+    assert [isinstance(one, Answer) and one.code for one in answers] == [None, "INSUFFICIENT_FUNDS"]
+    for one in asked:
+        stands = f"SELECT facts->>'amount' FROM requests WHERE key = '{one.key}'"
+        assert await value(stands) == str(one.amount)

@@ -8,6 +8,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from sqlalchemy import text
 
 from casino import withdrawals
 from casino.commands import Answer
@@ -295,9 +296,18 @@ async def test_what_is_never_paid_gives_back_what_was_held(till: Till, state: st
         one = await (sent(one) if state == "sent" else signed(one))
     for count in (1, 0):
         async with transaction() as session:
-            ended = await withdrawals.fail(session, till.custody, one)
+            ended = await withdrawals.fail(session, till.custody, one, "no way")
         assert (len(ended.done), ended.refused) == (count, {})
     assert await till.purse(player) == (100, 0)
+    async with transaction() as session:
+        notes = await session.execute(
+            text(
+                "SELECT actor, reason, before->>'state', after->>'state' FROM audit"
+                " WHERE action = 'withdrawal.failed' AND after->>'request' = :request"
+            ),
+            {"request": one.request},
+        )
+        assert notes.all() == [("house:keeper", "no way", state, "failed")]
     await till.apply(paid(one))
     assert await till.settle() == []
     assert (await till.figures()).strays == 1

@@ -42,10 +42,10 @@ def transfer(hand: psycopg.Connection[Any], id: int) -> None:
     )
 
 
-def enter(hand: psycopg.Connection[Any], *rows: tuple[int, int, int, int]) -> None:
-    """Entries of transfer -1: account, steps after its last version, amount, error in `before`."""
+def enter(hand: psycopg.Connection[Any], *rows: tuple[int, int, int, int], of: int = -1) -> None:
+    """Entries of a transfer: account, steps after its last version, amount, error in `before`."""
     values = ", ".join(
-        f"({id}, (SELECT version FROM accounts WHERE id = {id}) + {step}, -1, {amount},"
+        f"({id}, (SELECT version FROM accounts WHERE id = {id}) + {step}, {of}, {amount},"
         f" (SELECT balance FROM accounts WHERE id = {id}) + {off},"
         f" (SELECT balance FROM accounts WHERE id = {id}) + {off} + {amount}, now())"
         for id, step, amount, off in rows
@@ -64,6 +64,17 @@ async def test_entries_that_keep_every_law_move_their_accounts(
     enter(hand, (player, 1, -40, 0), (treasury, 1, 40, 0))
     found = hand.execute("SELECT balance FROM accounts WHERE id = %s", (player,)).fetchone()
     assert found == (60,)
+
+
+async def test_nothing_is_added_to_a_transfer_later_on(
+    hand: psycopg.Connection[Any], funded: tuple[int, int]
+) -> None:
+    player, treasury = funded
+    transfer(hand, -2)
+    enter(hand, (player, 1, -40, 0), (treasury, 1, 40, 0), of=-2)
+    hand.commit()
+    with pytest.raises(errors.ForeignKeyViolation, match="did not make"):
+        enter(hand, (player, 1, -10, 0), (treasury, 1, 10, 0), of=-2)
 
 
 @pytest.mark.parametrize(

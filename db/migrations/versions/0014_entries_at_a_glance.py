@@ -1,5 +1,6 @@
 """Entries are held to the books' laws in one statement that looks up each account by its key.
 
+They must be of transfers made with them: nothing is added to a transfer later on.
 Of the three statements before it, one read all accounts there are, once for each batch. Joins
 and EXISTS leave that to the planner; a LIMIT within a LATERAL or scalar subquery does not.
 """
@@ -13,7 +14,7 @@ depends_on = None
 
 POST = """
 CREATE OR REPLACE FUNCTION entries_post() RETURNS trigger LANGUAGE plpgsql AS $$
-DECLARE followed bigint; named bigint; unsound bigint; wrong record;
+DECLARE followed bigint; named bigint; unsound bigint; wrong record; mine bigint := ledger_xact();
 BEGIN
     WITH links AS (
         SELECT account_id, version, amount, before, at,
@@ -39,7 +40,8 @@ BEGIN
     )
     SELECT (SELECT count(*) FROM moved), (SELECT count(*) FROM ends),
         (SELECT count(*) FROM sums s WHERE s.rest <> 0
-            OR (SELECT id FROM transfers WHERE id = s.transfer_id LIMIT 1) IS NULL)
+            OR (SELECT xact FROM transfers WHERE id = s.transfer_id LIMIT 1)
+                IS DISTINCT FROM mine)
     INTO followed, named, unsound;
     IF unsound > 0 THEN
         SELECT w.transfer_id, a.asset, a.colour INTO wrong
@@ -49,7 +51,7 @@ BEGIN
             RAISE EXCEPTION 'transfer % does not sum to zero in % %', wrong.transfer_id,
                 wrong.asset, wrong.colour USING ERRCODE = 'check_violation';
         END IF;
-        RAISE EXCEPTION 'entries of % transfers that are not there', unsound
+        RAISE EXCEPTION 'entries of % transfers that this transaction did not make', unsound
             USING ERRCODE = 'foreign_key_violation';
     END IF;
     IF followed <> named THEN

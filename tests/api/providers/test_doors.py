@@ -293,12 +293,19 @@ async def production(house: House) -> AsyncIterator[httpx.AsyncClient]:
     launcher = ApiKey(
         name="lobby", digest=hashlib.sha256(b"lobby-key").hexdigest(), roles=["games:launch"]
     )
+    bound = launcher.model_copy(
+        update={
+            "name": "bound",
+            "digest": hashlib.sha256(b"bound-key").hexdigest(),
+            "casino": "elsewhere",
+        }
+    )
     settings = Settings(
         _env_file=None,
         environment="production",
         seed_key="11" * 32,
         database_url=house.database_url,
-        api_keys=[launcher],
+        api_keys=[launcher, bound],
     )
     app = build(settings)
     transport = httpx.ASGITransport(app)
@@ -318,10 +325,28 @@ async def test_nothing_is_open_in_production_without_secrets(
             headers = {"x-casino-signature": hmac_sha256(raw, secret)}
             answer = await production.post(f"/casino/{path}", content=raw, headers=headers)
             assert answer.status_code == 401
-    for path in ("launchGame", "simulateRound"):
-        assert (await production.post(f"/casino/{path}")).status_code == 401
-        key = {"x-api-key": "lobby-key"}
-        assert (await production.post(f"/casino/{path}", headers=key)).status_code in (400, 404)
+    assert (await production.post("/casino/launchGame")).status_code == 401
+    key = {"x-api-key": "lobby-key"}
+    assert (await production.post("/casino/launchGame", headers=key)).status_code == 400
+    # A script that wins would be money for whoever may launch.
+    for headers in ({}, key):
+        answer = await production.post("/casino/simulateRound", headers=headers)
+        assert answer.status_code == 404
+
+
+async def test_a_key_of_one_casino_launches_nothing_in_another(
+    production: httpx.AsyncClient,
+) -> None:
+    wanted = {"userId": "1", "gameId": "1", "currency": "USD"}
+    bound = {"x-api-key": "bound-key"}
+    answer = await production.post(
+        "/casino/launchGame?casino=fairhouse", headers=bound, json=wanted
+    )
+    assert answer.status_code == 403
+    # Alone it acts in its own, where nobody of that name plays.
+    answer = await production.post("/casino/launchGame", headers=bound, json=wanted)
+    assert answer.status_code == 404
+    assert answer.json()["code"] == "unknown_casino"
 
 
 async def _totals(house: House, speaker: Speaker) -> dict[str, Any]:

@@ -23,23 +23,41 @@ HOUSE = (GRANTED, STAKES, CONVERTED, RETRACTED, PAID)
 OPEN = ("pending", "active")
 Ending = Literal["completed", "expired", "forfeited", "cancelled"]
 
-# Behind the lock of a player's bonus account no grant comes or ends. Counting goes on meanwhile:
-# the database refuses to end a grant at a count that is not the newest, and the batch is tried
-# again.
-FIND = b"""
-SELECT g.casino_id, g.player_id, g.asset, min(o.slug), jsonb_agg(jsonb_build_array(g.id,
-    c.code, c.terms, g.campaign_id, g.state, g.amount::text, g.deposit::text, g.required_bp::text,
-    g.done_bp::text, g.activated_at, g.expires_at, g.ended_at, g.reason, g.before::text,
-    g.added::text, g.removed::text, coalesce(l.amount, 0)::text) ORDER BY g.id)
-FROM unnest(%s::int[], %s::bigint[], %s::text[]) AS n(casino_id, player_id, asset)
-CROSS JOIN LATERAL (
-    SELECT * FROM grants
-    WHERE casino_id = n.casino_id AND player_id = n.player_id AND asset = n.asset OFFSET 0
-) g
+# Behind the lock of a player's bonus account no grant comes or ends, only counting goes on. So the
+# open ones are locked too, by their numbers as whoever counts locks them, and read as they stand
+# then. One that somebody else keeps is said to be so, where it is not waited for.
+LOCK = """
+    SELECT id, done_bp FROM grants
+    WHERE id = ANY(ARRAY(SELECT id FROM known WHERE ended_at IS NULL))
+    ORDER BY id FOR NO KEY UPDATE"""
+LOCK_FREE = """
+    SELECT id, done_bp FROM grants_free(ARRAY(SELECT id FROM known WHERE ended_at IS NULL))"""
+FIND = """
+WITH known AS MATERIALIZED (
+    SELECT g.* FROM unnest(%s::int[], %s::bigint[], %s::text[]) AS n(casino_id, player_id, asset)
+    CROSS JOIN LATERAL (
+        SELECT * FROM grants
+        WHERE casino_id = n.casino_id AND player_id = n.player_id AND asset = n.asset OFFSET 0
+    ) g
+), held AS MATERIALIZED ({lock}
+)
+SELECT g.casino_id, g.player_id, g.asset, min(o.slug),
+    bool_or(g.ended_at IS NULL AND h.id IS NULL), jsonb_agg(jsonb_build_array(g.id,
+    c.code, v.version, CASE WHEN v.version <> ALL(%s::text[]) THEN c.terms END, g.campaign_id,
+    g.state, g.amount::text, g.deposit::text, g.required_bp::text,
+    coalesce(h.done_bp, g.done_bp)::text, g.activated_at, g.expires_at, g.ended_at, g.reason,
+    g.before::text, g.added::text, g.removed::text, coalesce(l.amount, 0)::text) ORDER BY g.id)
+FROM known g LEFT JOIN held h ON h.id = g.id
 JOIN campaigns c ON c.id = g.campaign_id JOIN casinos o ON o.id = g.casino_id
+CROSS JOIN LATERAL (SELECT c.id || '@' || extract(epoch FROM c.created_at) AS version) v
 LEFT JOIN late_returns l ON l.grant_id = g.id
 GROUP BY g.casino_id, g.player_id, g.asset
 """
+FIND_LOCKED = FIND.format(lock=LOCK).encode()
+FIND_FREE = FIND.format(lock=LOCK_FREE).encode()
+# Terms never change, and may be long: a process reads each version's once. It says which of them it
+# has, the newest; it keeps more, so that none is gone when the answer comes.
+SAID, REMEMBERED = 256, 2_048
 MAKE = b"""
 INSERT INTO grants (id, casino_id, player_id, asset, campaign_id, state, amount, deposit,
     required_bp, activated_at, expires_at, ended_at, reason, before, added, removed)
@@ -172,12 +190,16 @@ class Wager(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Pocket:
-    """A wallet's bonuses, oldest first, and bets of it that settle now. `found`: as they stood."""
+    """A wallet's bonuses, oldest first, and bets of it that settle now.
+
+    `found`: as they stood. `busy`: somebody else keeps one of them.
+    """
 
     casino: str
     grants: tuple[Granted, ...] = ()
     found: tuple[Granted, ...] = ()
     wagers: tuple[Wager, ...] = ()
+    busy: bool = False
 
     @property
     def active(self) -> Granted | None:
@@ -203,14 +225,21 @@ class Grants(Shelf[Wallet, Pocket]):
 
     @classmethod
     def find(cls, keys: Sequence[Wallet]) -> Statement:
-        casinos, players, assets = zip(*keys, strict=True)
-        return FIND, (numbers(casinos), numbers(players), texts(assets))
+        return FIND_LOCKED, _wallets(keys)
+
+    @classmethod
+    def find_free(cls, keys: Sequence[Wallet]) -> Statement:
+        return FIND_FREE, _wallets(keys)
 
     @classmethod
     def read(cls, row: Sequence[Any]) -> tuple[Wallet, Pocket]:
-        casino_id, player_id, asset, slug, documents = row
+        casino_id, player_id, asset, slug, busy, documents = row
         grants = tuple(map(_granted, documents))
-        return Wallet(casino_id, player_id, asset), Pocket(slug, grants, grants)
+        return Wallet(casino_id, player_id, asset), Pocket(slug, grants, grants, busy=busy)
+
+    def busy(self, key: Wallet) -> bool:
+        here = self.get(key)
+        return here is not None and here.busy
 
     def writes(self) -> Iterable[Statement]:
         pockets = sorted(self.changed.items())
@@ -560,14 +589,19 @@ def _postings(*amounts: tuple[Account, int]) -> tuple[Posting, ...]:
     return tuple(Posting(account, amount) for account, amount in amounts if amount)
 
 
+def _wallets(keys: Sequence[Wallet]) -> tuple[str, ...]:
+    casinos, players, assets = zip(*keys, strict=True)
+    return numbers(casinos), numbers(players), texts(assets), texts(list(_terms)[-SAID:])
+
+
 def _granted(said: Sequence[Any]) -> Granted:
-    id, code, terms, campaign_id, state, *rest = said
+    id, code, version, terms, campaign_id, state, *rest = said
     amount, deposit, required_bp, done_bp, activated_at, expires_at, ended_at, reason, *ends = rest
     before, added, removed, returned = ends
     return Granted(
         id=id,
         campaign=code,
-        terms=Terms.read(terms),
+        terms=_remembered(version, terms),
         campaign_id=campaign_id,
         state=state,
         amount=int(amount),
@@ -583,6 +617,18 @@ def _granted(said: Sequence[Any]) -> Granted:
         removed=_whole(removed),
         late=int(returned),
     )
+
+
+_terms: dict[str, Terms] = {}  # by their version, those that were used last at the end
+
+
+def _remembered(version: str, said: Mapping[str, Any] | None) -> Terms:
+    """Terms of a version, which are said unless they are known."""
+    terms = _terms.pop(version) if said is None else Terms.read(said)
+    _terms[version] = terms
+    while len(_terms) > REMEMBERED:
+        del _terms[next(iter(_terms))]
+    return terms
 
 
 def _time(said: str | None) -> datetime | None:

@@ -158,7 +158,12 @@ class Shelf(ABC, Generic[K, R]):
     @classmethod
     @abstractmethod
     def find(cls, keys: Sequence[K]) -> Statement:
-        """What reads the rows of sorted keys, locking them in that order."""
+        """What reads the rows of sorted keys, locking them in one order for everybody."""
+
+    @classmethod
+    def find_free(cls, keys: Sequence[K]) -> Statement:
+        """The same without long waits for who locks rows alone, which then are `busy`."""
+        return cls.find(keys)
 
     @classmethod
     @abstractmethod
@@ -168,6 +173,10 @@ class Shelf(ABC, Generic[K, R]):
     @abstractmethod
     def writes(self) -> Iterable[Statement]:
         """What writes `changed`, in the order of the keys."""
+
+    def busy(self, key: K) -> bool:
+        """Whether somebody else keeps a row of it: who names it cannot be decided."""
+        return False
 
     def get(self, key: K) -> R | None:
         return self.rows.get(key)
@@ -250,20 +259,25 @@ async def run_many(session: Session, commands: Sequence[Command]) -> list[Answer
 async def run_free(
     session: Session, commands: Sequence[Command]
 ) -> list[Answer | KeyReused | LockNotAvailable]:
-    """The same without those whose accounts somebody else keeps locked: they are not decided."""
+    """The same without those whose accounts or rows somebody else keeps: they are not decided."""
     asked = [(command, command.fingerprint()) for command in commands]
     desk = await _opened(session, commands, waiting=False)
     answers: list[Answer | KeyReused | LockNotAvailable] = []
     for command, print in asked:
-        books = desk.books
-        if books.busy.isdisjoint(command.accounts()) and books.busy_holds.isdisjoint(
-            command.holds()
-        ):
-            answers.append(_answer(desk, command, print))
-        else:
-            answers.append(LockNotAvailable("an account is busy"))
+        busy = _busy(desk, command)
+        answers.append(LockNotAvailable(busy) if busy else _answer(desk, command, print))
     await posting.written(session, desk.books, also=list(_writes(desk)))
     return answers
+
+
+def _busy(desk: Desk, command: Command) -> str | None:
+    """What of a command's somebody else keeps."""
+    if not desk.books.busy.isdisjoint(command.accounts()):
+        return "an account is busy"
+    if not desk.books.busy_holds.isdisjoint(command.holds()):
+        return "a hold is busy"
+    busy = any(desk.shelves[kind].busy(key) for kind, key in command.rows())
+    return "a row is busy" if busy else None
 
 
 async def _opened(session: Session, commands: Sequence[Command], *, waiting: bool) -> Desk:
@@ -281,13 +295,17 @@ async def _opened(session: Session, commands: Sequence[Command], *, waiting: boo
         references=sorted({reference for one in commands for reference in one.references()}),
         reverses=sorted({id for one in commands for id in one.reverses()}),
         holds={id for one in commands for id in one.holds()},
-        also=[find, *[kind.find(sorted(keys[kind])) for kind in kinds]],
+        also=[find, *[_rows(kind, sorted(keys[kind]), waiting=waiting) for kind in kinds]],
         waiting=waiting,
     )
     desk = Desk(books, {(row[0], row[1]): _decided(row) for row in found})
     for kind, rows in zip(kinds, shelved, strict=True):
         desk.shelves[kind] = kind(dict(map(kind.read, rows)), books.later)
     return desk
+
+
+def _rows(kind: type[Shelf[Any, Any]], keys: Sequence[Any], *, waiting: bool) -> Statement:
+    return kind.find(keys) if waiting else kind.find_free(keys)
 
 
 def _answer(desk: Desk, command: Command, fingerprint: bytes) -> Answer | KeyReused:

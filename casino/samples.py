@@ -39,7 +39,7 @@ async def give(session: AsyncSession, slug: str) -> int:
     answers = await wallets.move_many(
         session,
         [
-            _opening(casino_id, slug, ids[user], symbol, amount)
+            opening(casino_id, slug, ids[user], symbol, f"casino:{slug}/{symbol}", amount)
             for symbol, amounts in OPENING.items()
             for user, amount in amounts.items()
         ],
@@ -47,17 +47,18 @@ async def give(session: AsyncSession, slug: str) -> int:
     return sum(isinstance(one, Answer) and not one.replayed for one in answers)
 
 
-def _opening(casino_id: int, slug: str, player_id: int, symbol: str, amount: int) -> Move:
+def opening(casino_id: int, slug: str, player_id: int, name: str, asset: str, amount: int) -> Move:
+    """What a user of the samples begins with in an asset, once for each `name` of it."""
     source, target = wallets.ends("top_up", player_id)
     return Move(
         casino_id=casino_id,
         casino=slug,
         scope=f"samples:{casino_id}",
-        key=f"{player_id}:{symbol}",
+        key=f"{player_id}:{name}",
         actor="samples",
         type="top_up",
         player_id=player_id,
-        asset=f"casino:{slug}/{symbol}",
+        asset=asset,
         amount=amount,
         source=source,
         target=target,

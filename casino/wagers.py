@@ -13,7 +13,7 @@ from casino import bonuses, outbox, rows
 from casino.bonuses import Convert, Expire
 from db.session import driver
 
-BATCH = 10_000
+BATCH = 1_000  # whoever bets under one of its bonuses waits for it
 MOST_DUE = 500
 LOCK = 7463  # first half of the advisory lock, the casino is the second
 
@@ -40,7 +40,7 @@ SELECT id FROM grants WHERE id IN (
 ORDER BY id FOR NO KEY UPDATE
 """
 # What `Terms.plays` and `Terms.weights` say: a game is weighed whole, else by its product. A bet
-# that was counted before is gone without a word.
+# that was counted before is gone without a word. A trigger on what is kept moves the grants.
 COUNT = b"""
 WITH taken AS MATERIALIZED (
     DELETE FROM waiting_wagers WHERE ctid = ANY(ARRAY(
@@ -49,7 +49,8 @@ WITH taken AS MATERIALIZED (
         ORDER BY id LIMIT %(batch)s))
     RETURNING source, bet, grant_id, game, coalesce(game, '') AS played, cash, bonus, settled_at
 ), held AS MATERIALIZED (
-    SELECT g.id, g.expires_at, g.state = 'active' AS active, g.campaign_id
+    SELECT g.id, g.player_id, g.asset, g.required_bp, g.done_bp, g.expires_at,
+        g.state = 'active' AS active, g.campaign_id
     FROM grants g WHERE g.id = ANY(%(grants)s::bigint[])
 ), games AS MATERIALIZED (
     SELECT p.campaign_id, p.played, CASE
@@ -73,13 +74,12 @@ WITH taken AS MATERIALIZED (
     ON CONFLICT DO NOTHING
     RETURNING grant_id, counted_bp
 ), moved AS (
-    UPDATE grants g SET done_bp = g.done_bp + s.counted_bp
+    SELECT h.*, h.done_bp + s.counted_bp AS now_bp
     FROM (SELECT grant_id, sum(counted_bp) AS counted_bp FROM kept GROUP BY grant_id) AS s
-    WHERE g.id = s.grant_id AND s.counted_bp <> 0
-    RETURNING g.id, g.campaign_id, g.player_id, g.asset, g.required_bp, g.done_bp, g.expires_at
+    JOIN held h ON h.id = s.grant_id WHERE s.counted_bp <> 0
 )
 SELECT (SELECT count(*) FROM taken), m.id, c.code, m.player_id, m.asset, m.required_bp::text,
-    m.done_bp::text, m.expires_at
+    m.now_bp::text, m.expires_at
 FROM (SELECT 1) AS one LEFT JOIN (moved m JOIN campaigns c ON c.id = m.campaign_id) ON true
 ORDER BY m.id
 """
@@ -117,6 +117,7 @@ async def born_final(connection: rows.Connection, casino_id: int) -> None:
 async def count(session: AsyncSession, casino_id: int, *, batch: int = BATCH) -> Counted:
     """Count waiting wagers for their grants, and tell each player once how far theirs came.
 
+    Grants are locked by their numbers, as by commands that may end them, and no accounts are.
     What settled after its grant's time was over, or after its end, counts for nothing.
     """
     connection = await driver(session)

@@ -14,7 +14,8 @@ from db.columns import big, moment, now, text, zero
 class Grant(SQLModel, table=True):
     """`state`: pending, active, completed, expired, forfeited or cancelled; it goes forward only.
 
-    `required_bp` and `done_bp` are stakes times basis points. How it ended is kept with it:
+    `required_bp` and `done_bp` are stakes times basis points; `done_bp` follows the wagers counted
+    for it, and is never set. How it ended is kept with it:
     `before` is the bonus money there was, `added` what of it became cash, `removed` the rest.
     """
 
@@ -59,6 +60,7 @@ class Grant(SQLModel, table=True):
             "id",
             postgresql_where=sql("state = 'active' and done_bp >= required_bp"),
         ),
+        Index("grants_over", "ended_at", postgresql_where=sql("ended_at is not null")),
     )
 
     id: int = big(primary_key=True)

@@ -30,10 +30,11 @@ class Wager(SQLModel, table=True):
     """A bet once, by its `source` (`chain`, or a provider's name) and what it is called there.
 
     A settlement that was taken back is another row, with amounts below zero. `counted_bp` is what
-    it added to its grant: stake times basis points.
+    it adds to its grant when it is written: stake times basis points.
     """
 
     __tablename__ = "wagers"
+    __table_args__ = (Index("wagers_of_grant", "grant_id"),)
 
     casino_id: int = Field(primary_key=True)
     source: str = text(primary_key=True)

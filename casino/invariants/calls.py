@@ -4,7 +4,8 @@ A payout or rollback may say less than was asked: what belongs to a bonus that e
 house. Rounds also say which of their bets were placed under a bonus.
 
 Of what is new, calls and rounds are looked at whose time is from some time before the last check
-on: a transaction that was open then may have written an earlier time.
+on: a transaction that was open then may have written an earlier time. So are bets, however old,
+that were rolled back since.
 """
 
 from casino.invariants.laws import Stated
@@ -59,13 +60,16 @@ WHERE {rounds} AND (b.count, b.cash, b.bonus, b.backed)
 LIMIT %(most)s
 """
 SINCE = f">= %(at)s::timestamptz - make_interval(secs => {OPEN_S})"
+CALLS = f"""(c.casino_id, c.provider, c.id) IN (
+    SELECT casino_id, provider, id FROM casino_calls WHERE at {SINCE}
+    UNION SELECT casino_id, provider, target FROM casino_calls
+    WHERE kind = 'rollback' AND at {SINCE}
+)"""
 QUERIES = (MOVED, RETURNED, STANDING)
 
 LAW = Stated(
     "calls",
     "a provider's call moved what it says, and a round holds the bets that stand in it",
     tuple(query.format(calls=True, rounds=True) for query in QUERIES),
-    recent=tuple(
-        query.format(calls=f"c.at {SINCE}", rounds=f"r.touched_at {SINCE}") for query in QUERIES
-    ),
+    recent=tuple(query.format(calls=CALLS, rounds=f"r.touched_at {SINCE}") for query in QUERIES),
 )

@@ -3,7 +3,7 @@
 A custody account is the other side of deposits, so what lies there is its balance with the sign
 turned. It is asked for assets that are deposited at all: play money is covered by nothing. Where a
 chain keeps it, the books must say what the chain says, withdrawals under way left aside, and the
-vault must be able to pay what players may take out.
+vault must have been able to pay what players could take out when the keeper looked at it last.
 """
 
 from __future__ import annotations
@@ -28,22 +28,27 @@ FROM (
 ) AS both_sides
 WHERE owned > lies LIMIT %(most)s
 """
-# What is held may be on its way out already, and a look at the vault that is older than the last
-# booking says nothing about it.
+# A look at a vault says what it could pay then, so it is held against the books as they stood then:
+# each player's cash at that moment, or now where there is less (what was held then may be paid out
+# since), without what is held now, which may be on its way out already.
 POOR = """
 SELECT format('players of casino %%s may take out %%s %%s, and its vaults can pay %%s', casino_id,
-    owned, asset, free) AS said, casino_id, asset, owned, free, owned - free AS short
+    owned, asset, free) AS said, casino_id, asset, owned, free, owned - free AS short, looks
 FROM (
-    SELECT c.casino_id, c.asset, c.free, coalesce(sum(a.balance - a.held), 0) AS owned
+    SELECT v.casino_id, v.asset, v.free, v.looks, sum(greatest(l.balance - a.held, 0)) AS owned
     FROM (
-        SELECT c.casino_id, c.asset, sum(c.free) AS free
-        FROM custodies c LEFT JOIN accounts a ON a.casino_id = c.casino_id AND a.asset = c.asset
-            AND a.name = 'custody:' || c.network || ':' || c.address
-        GROUP BY c.casino_id, c.asset
-        HAVING bool_and(c.free_at > coalesce(a.posted_at, '-infinity'))
-    ) c LEFT JOIN accounts a ON a.casino_id = c.casino_id
-        AND a.asset = c.asset AND a.name LIKE 'player:%%:cash'
-    GROUP BY c.casino_id, c.asset, c.free
+        SELECT casino_id, asset, sum(free) AS free, array_agg(free_at) AS looks
+        FROM custodies GROUP BY casino_id, asset HAVING count(free_at) = count(*)
+    ) v JOIN accounts a ON a.casino_id = v.casino_id AND a.asset = v.asset
+        AND a.name LIKE 'player:%%:cash'
+    CROSS JOIN LATERAL (
+        SELECT least(a.balance, min(CASE WHEN a.posted_at > look.at THEN coalesce((
+            SELECT after FROM entries
+            WHERE account_id = a.id AND version = version_at(a.id, look.at)), 0)
+            ELSE a.balance END)) AS balance
+        FROM unnest(v.looks) AS look(at)
+    ) l
+    GROUP BY v.casino_id, v.asset, v.free, v.looks
 ) AS both_sides
 WHERE owned > free LIMIT %(most)s
 """

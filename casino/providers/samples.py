@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from casino import players, wallets
+from casino import players, samples, wallets
 from casino.commands import Answer
 from casino.providers.jaqpot import Jaqpot
-from casino.wallets import Move
 from db.session import driver
 
 USD = "iso4217:USD"
@@ -34,24 +33,6 @@ async def give(session: AsyncSession, slug: str) -> int:
     for code, name in GAMES.items():
         await connection.execute(GAME, (row[0], Jaqpot.name, code, name))
     ids = await players.ensure_named(connection, row[0], USERS)
-    openings = [_opening(row[0], slug, player_id) for player_id in ids.values()]
+    openings = [samples.opening(row[0], slug, id, USD, USD, OPENING) for id in ids.values()]
     answers = await wallets.move_many(session, openings)
     return sum(isinstance(one, Answer) and not one.replayed for one in answers)
-
-
-def _opening(casino_id: int, slug: str, player_id: int) -> Move:
-    source, target = wallets.ends("top_up", player_id)
-    return Move(
-        casino_id=casino_id,
-        casino=slug,
-        scope=f"samples:{casino_id}",
-        key=f"{player_id}:{USD}",
-        actor="samples",
-        type="top_up",
-        player_id=player_id,
-        asset=USD,
-        amount=OPENING,
-        source=source,
-        target=target,
-        description="opening balance",
-    )

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -16,6 +17,7 @@ from typing import get_args
 import httpx
 import psycopg
 import pytest
+from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
 
 from casino import pages, stats
 from casino.sources import followed
@@ -27,6 +29,8 @@ from local.process import Child, free_port, spawn, until_ready
 from settings import Role
 from tests.casino.conftest import Says
 
+CHROMIUM = shutil.which("chromium")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
 EVM, SOLANA = "eip155:31337", "solana:7m1riGyKrXZv7tpfhFdykUtEg4gF99Ku"
 ADA, BOB = "0x" + "ad" * 20, "0x" + "b0" * 20
 EVE = "EveH8KZa2wNv8uMYUHs2iNvTSeHLXHf9mGq2nH5s1bAa"
@@ -171,3 +175,29 @@ async def running(name: str, environment: dict[str, str], logs: Path) -> AsyncIt
 def client(api: Api) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=api.url, timeout=10) as opened:
         yield opened
+
+
+@pytest.fixture(scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    async with async_playwright() as player:
+        browser = await player.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        await browser.close()
+
+
+@pytest.fixture
+async def page(browser: Browser, request: pytest.FixtureRequest) -> AsyncIterator[Page]:
+    """A page that fails the test when anything in it fails but what its module calls `HARMLESS`."""
+    context = await browser.new_context(viewport={"width": 1200, "height": 900})
+    page = await context.new_page()
+    complaints: list[str] = []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+
+    def heard(said: ConsoleMessage) -> None:
+        if said.type == "error" and request.module.HARMLESS not in said.text:
+            complaints.append(said.text)
+
+    page.on("console", heard)
+    yield page
+    await context.close()
+    assert complaints == []

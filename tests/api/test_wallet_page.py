@@ -3,59 +3,27 @@
 from __future__ import annotations
 
 import re
-import shutil
-from collections.abc import AsyncIterator
 from itertools import count
 from typing import Any
 
 import httpx
 import pytest
 from playwright.async_api import (
-    Browser,
-    ConsoleMessage,
     Locator,
     Page,
     Request,
     Route,
-    async_playwright,
     expect,
 )
 
-from tests.api.conftest import Api, key
-from tests.api.test_page import FLAGS
+from tests.api.conftest import CHROMIUM, Api, key
 
-CHROMIUM = shutil.which("chromium")
+HARMLESS = "Failed to load resource"  # what a page may complain of
 SECRET = key("till")["authorization"].removeprefix("Bearer ")
 KEY = re.compile(r"[0-9a-f]{32}")
 _users = count(1)
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on the PATH")
-
-
-@pytest.fixture(scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with async_playwright() as player:
-        browser = await player.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        await browser.close()
-
-
-@pytest.fixture
-async def page(browser: Browser) -> AsyncIterator[Page]:
-    """A page that fails the test when anything in it fails but a request that it expects to."""
-    context = await browser.new_context(viewport={"width": 1200, "height": 900})
-    page = await context.new_page()
-    complaints: list[str] = []
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-
-    def heard(said: ConsoleMessage) -> None:
-        if said.type == "error" and "Failed to load resource" not in said.text:
-            complaints.append(said.text)
-
-    page.on("console", heard)
-    yield page
-    await context.close()
-    assert complaints == []
 
 
 @pytest.fixture

@@ -202,7 +202,12 @@ def test_a_wagered_bonus_is_converted_first_and_may_leave_with_the_same_withdraw
     grant = given_bonus(promoter, lucky, "500", sticky=sticky)
     with psycopg.connect(api.database_url) as connection:
         # As the worker counts, which does not run here.
-        connection.execute("UPDATE grants SET done_bp = required_bp WHERE id = %s", (grant,))
+        connection.execute(
+            "INSERT INTO wagers (casino_id, source, bet, grant_id, cash, bonus, settled_at,"
+            " counted_bp) SELECT casino_id, 'test', id::text, id, 0, 0, now(), required_bp"
+            " FROM grants WHERE id = %s",
+            (grant,),
+        )
     problem(ask(till, str(cash + 1), user=lucky), 402, "INSUFFICIENT_FUNDS")
     assert shown(promoter, lucky)[0] == "active"
     assert ask(till, str(cash), user=lucky).json()["state"] == "requested"

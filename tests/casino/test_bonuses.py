@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from psycopg.errors import LockNotAvailable
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from api.gatherer import Gatherer
-from casino import wagers
-from casino.bonuses import Convert, Expire, withdrawn
+from casino import bonuses, wagers
+from casino.bonuses import Convert, Expire, Grants, withdrawn
 from casino.campaigns import BadTerms, Define, Terms
-from casino.commands import Answer, Command, Desk, KeyReused, run_many
+from casino.commands import Answer, Command, Desk, KeyReused, run_free, run_many
 from casino.stakes import Purse, Split
 from db import session
+from db.session import Connection, direct, driver
 from ledger.errors import Refusal
 from tests.casino.wagering import (
     USD,
@@ -466,6 +468,9 @@ async def test_a_grant_only_goes_forward_whoever_writes_it(player: Player) -> No
     for change in ("state = 'pending'", "amount = 1", "required_bp = 1", "expires_at = now()"):
         with pytest.raises(DBAPIError, match="only goes forward"):
             await rows(f"UPDATE grants SET {change} WHERE id = :g", g=grant)
+    for change in ("done_bp = required_bp", "done_bp = -1"):
+        with pytest.raises(DBAPIError, match="update of grants is never allowed"):
+            await rows(f"UPDATE grants SET {change} WHERE id = :g", g=grant)
     await one(player.forfeit(grant))
     for change in ("state = 'active', ended_at = NULL", "reason = 'x'", "done_bp = 5"):
         with pytest.raises(DBAPIError, match="only goes forward"):
@@ -489,31 +494,94 @@ async def test_two_grants_of_a_wallet_are_never_active_together(player: Player) 
         await rows(copy, g=grant)
 
 
-async def test_a_grant_is_not_ended_at_a_count_that_went_on(player: Player) -> None:
-    """Counting and forfeiting at once: the forfeit is tried again, and sees the wagering done."""
+class Leaves(Bets):
+    """A withdrawal, as far as bonuses are concerned."""
+
+    def decide(self, desk: Desk) -> Answer:
+        withdrawn(desk, self.purse.wallet)
+        return Answer({})
+
+
+async def test_what_ends_a_bonus_waits_for_its_count_and_knows_it(player: Player) -> None:
+    """Counting and forfeiting at once: the forfeit sees the wagering done."""
     grant = await player.given(10, cash=10)
     await player.played("a", 10)
-    gatherer: Gatherer[Command, Answer | KeyReused] = Gatherer(run_many)
-
-    class Leaves(Bets):
-        def decide(self, desk: Desk) -> Answer:
-            tries.append(1)
-            withdrawn(desk, self.purse.wallet)
-            return Answer({})
-
-    tries: list[int] = []
     asked: dict[str, Any] = {"purse": player.purse(), "bet": "w", "amount": 0, "splits": {}}
     async with session.transaction() as opened:
-        # The count is done and not yet committed when the withdrawal reads the grant.
+        # The count is done and not yet committed when the withdrawal looks for the grant.
         await wagers.count(opened, player.casino_id)
-        waiting = asyncio.create_task(gatherer.ask(Leaves(**player.said, **asked)))
+        waiting = asyncio.create_task(run(Leaves(**player.said, **asked)))
         waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'"
         while not await value(waits) and not waiting.done():
             await asyncio.sleep(0.01)
+        assert not waiting.done()
     await waiting
-    assert len(tries) == 2
     assert (await player.state(grant))[0] == "completed"
     assert await player.balances() == (10, 0)
+
+
+async def test_a_grant_is_not_ended_at_a_count_that_went_on(player: Player) -> None:
+    """Whoever did not lock it is told so by the database."""
+    grant = await player.given(10, cash=10)
+    await player.played("a", 5)
+    await counted(player)
+    before = "UPDATE grants SET state = 'expired', ended_at = now(), before = 0, added = 0,"
+    with pytest.raises(DBAPIError, match="counted meanwhile"):
+        await rows(f"{before} removed = 0, done_bp = 0 WHERE id = :g", g=grant)
+
+
+async def test_a_grant_that_is_kept_by_somebody_holds_up_its_own_player_only(
+    player: Player,
+) -> None:
+    other = replace(player, number=next(_players), splits={})
+    grant, _ = await player.given(10, cash=50), await other.given(10, cash=50)
+
+    async def impatient(
+        connection: Connection, commands: Sequence[Command]
+    ) -> list[Answer | KeyReused]:
+        await connection.execute("SET LOCAL lock_timeout = '200ms'")
+        return await run_many(connection, commands)
+
+    gatherer: Gatherer[Command, Answer | KeyReused] = Gatherer(impatient, run_free)
+    async with session.transaction() as opened:
+        held = "SELECT FROM grants WHERE id = :g FOR NO KEY UPDATE"
+        await opened.execute(text(held), {"g": grant})
+        mine, *others = await asyncio.gather(
+            *map(
+                gatherer.ask, (player.place("a", 5), *(other.place(f"b{n}", 5) for n in range(3)))
+            ),
+            return_exceptions=True,
+        )
+    assert isinstance(mine, LockNotAvailable)
+    assert [isinstance(one, Answer) and one.code for one in others] == [None] * 3
+    assert [await one.balances() for one in (player, other)] == [(50, 10), (35, 10)]
+    async with direct() as connection:
+        [again] = await run_free(connection, [player.place("a", 5)])
+    assert isinstance(again, Answer)
+    assert await player.balances() == (45, 10)
+
+
+async def test_what_ends_bonuses_locks_them_by_their_numbers(player: Player) -> None:
+    """As counting does, so that neither waits for the other in a ring."""
+    several = [replace(player, number=next(_players), splits={}) for _ in range(5)]
+    grants = sorted([await gambler.given(100) for gambler in several])
+    ends = [
+        gambler.forfeit(await value("SELECT id FROM grants WHERE player_id = :p", p=gambler.number))
+        for gambler in reversed(several)
+    ]
+    lock = "SELECT id FROM grants WHERE id = :g FOR NO KEY UPDATE NOWAIT"
+    async with session.transaction() as opened:
+        await opened.execute(text(lock), {"g": grants[2]})
+        waiting = asyncio.create_task(run(*ends))
+        waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'"
+        while not await value(waits) and not waiting.done():
+            await asyncio.sleep(0.01)
+        for later in grants[3:]:
+            assert await value(lock, g=later) == later
+        for earlier in grants[:2]:
+            with pytest.raises(DBAPIError, match="could not obtain lock"):
+                await value(lock, g=earlier)
+    assert [answer.code for answer in await waiting] == [None] * 5
 
 
 @pytest.mark.parametrize(
@@ -595,6 +663,26 @@ async def test_terms_survive_their_own_document(player: Player) -> None:
     await one(Define(**player.said, code="full", terms=full))
     kept = await value("SELECT terms FROM campaigns WHERE code = 'full'")
     assert Terms.read(kept) == full
+
+
+async def test_terms_of_a_version_are_read_once_and_then_known(player: Player) -> None:
+    weights = {f"slots/{n}": n for n in range(100)}
+    for n in range(2):
+        await player.define("known", weights=weights, max_bet=5 + n, stacking="queue")
+        await one(player.grant(100, "known"))
+    said = []
+    for _ in range(2):
+        async with session.transaction() as opened:
+            cursor = await (await driver(opened)).execute(*Grants.find([player.wallet]))
+            [row] = await cursor.fetchall()
+        _, pocket = Grants.read(row)
+        assert [grant.terms.max_bet for grant in pocket.grants] == [5, 6]
+        assert all(grant.terms.weights == weights for grant in pocket.grants)
+        said.append([terms is not None for _, _, _, terms, *_ in row[-1]])
+    assert said[-1] == [False, False]
+    # What was put into no database of this process is read, whatever its number.
+    bonuses._terms.clear()
+    assert (await one(player.place("a", 6))).code == "MAX_BET_EXCEEDED"
 
 
 async def test_a_purse_without_a_bonus_is_cash_alone(player: Player) -> None:

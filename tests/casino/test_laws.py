@@ -220,10 +220,23 @@ BREAKS = [
     ("calls", "UPDATE casino_rounds SET cash = cash + 1, bonus = bonus - 1 WHERE bonus > 0"),
     ("calls", "UPDATE casino_rounds SET parts = NULL WHERE bonus > 0"),
     ("calls", "UPDATE casino_calls SET bonus = 5 WHERE id = 'won late'"),
+    (
+        "calls",
+        "UPDATE casino_calls SET amount = amount + CASE id WHEN 'back' THEN 0 ELSE 1 END,"
+        " at = at - CASE id WHEN 'back' THEN interval '1 day' ELSE '0' END"
+        " WHERE id IN ('back', 'rollback')",
+    ),
     ("bonuses", "UPDATE grants SET player_id = 999 WHERE state = 'active'"),
     ("bonuses", "UPDATE grants SET added = 2, removed = 7 WHERE state = 'completed'"),
     ("bonuses", "UPDATE grants SET before = 6, removed = 6 WHERE state = 'forfeited'"),
     ("bonuses", "DELETE FROM transfers WHERE type = 'bonus.completed'"),
+    ("bonuses", "UPDATE grants SET done_bp = required_bp WHERE state = 'active'"),
+    ("bonuses", "UPDATE grants SET done_bp = done_bp + 1 WHERE state = 'completed'"),
+    ("bonuses", "UPDATE wagers SET counted_bp = counted_bp - 1"),
+    ("bonuses", "DELETE FROM wagers"),
+    ("bonuses", 'UPDATE campaigns SET terms = terms || \'{"max_win": "3"}\''),
+    ("bonuses", "UPDATE campaigns SET terms = terms || '{\"sticky\": true}'"),
+    ("bonuses", "INSERT INTO late_returns SELECT id, 5 FROM grants WHERE state = 'forfeited'"),
     ("seals", "UPDATE requests SET at = at - interval '1 day'"),
     ("seals", "UPDATE seals SET count = count + 1"),
     ("seals", "UPDATE seals SET upper = 10 ^ 15"),
@@ -243,6 +256,39 @@ async def test_a_law_that_somebody_broke_says_so_with_evidence(
         faults = await found(connection, law, ALL if only == "everything" else began)
         assert 0 < len(faults) <= MOST
         assert all(fault.said and fault.evidence for fault in faults)
+        await opened.rollback()
+
+
+async def test_progress_that_no_bet_made_names_its_bonus(began: Window) -> None:
+    async with transaction() as opened:
+        for relaxing in RELAXED:
+            await execute(opened, relaxing)
+        by_hand = "UPDATE grants SET done_bp = required_bp WHERE state = 'active' RETURNING id"
+        ids = {str(id) for (id,) in await execute(opened, by_hand)}
+        connection = await driver(opened)
+        for window in (ALL, began):
+            faults = await found(connection, "bonuses", window)
+            assert {fault.evidence["grant_id"] for fault in faults} == ids
+        # What is not worth money yet is found by the look at everything.
+        await execute(opened, "UPDATE grants SET done_bp = 1 WHERE state = 'active'")
+        assert await found(connection, "bonuses", began) == []
+        assert len(await found(connection, "bonuses", ALL)) == len(ids)
+        await opened.rollback()
+
+
+async def test_a_look_at_a_vault_is_held_against_the_books_of_its_moment(began: Window) -> None:
+    """However much was booked since, as a busy house books all the time."""
+    then = f"SELECT posted_at FROM accounts WHERE name = '{MINE.name}'"
+    async with transaction() as opened:
+        connection = await driver(opened)
+        for moment, free, poor in (
+            ("'2020-01-01'", 0, False),
+            (f"({then}) - interval '1 microsecond'", 15_000, False),
+            (f"({then})", 15_000, True),
+        ):
+            await execute(opened, f"UPDATE custodies SET free = {free}, free_at = {moment}")
+            for window in (ALL, began):
+                assert bool(await found(connection, "custody", window)) is poor, moment
         await opened.rollback()
 
 

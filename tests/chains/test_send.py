@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -68,7 +69,11 @@ class Pool(Moody):
         """Blocks that take them all."""
         await self.ask("anvil_setNextBlockBaseFeePerGas", hex(GWEI))
         for nonce in sorted(self.kept):
-            assert await self.ask("eth_sendRawTransaction", self.kept.pop(nonce)[1])
+            tx = await self.ask("eth_sendRawTransaction", self.kept.pop(nonce)[1])
+            assert tx
+            # Anvil answers before the block that it makes for it.
+            while await self.ask("eth_getTransactionReceipt", tx) is None:
+                await asyncio.sleep(0.01)
 
     async def landed(self, sender: evm.Sender) -> int:
         return int(await self.ask("eth_getTransactionCount", sender.address, "latest"), 16)

@@ -79,8 +79,8 @@ MUTANTS = {
 }
 
 
-# Storms take their time: they are for the long run.
-TRIED = [name for name, one in MUTANTS.items() if LONG or not one.test.startswith(STORM)]
+# Deadlocks come by chance, and a short storm may pass without one.
+TRIED = [name for name in MUTANTS if LONG or name != "no order of locks"]
 
 
 @pytest.mark.parametrize("name", TRIED)

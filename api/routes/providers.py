@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import orjson
 from pydantic import BaseModel, Field, ValidationError
+from pydantic.alias_generators import to_camel
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -38,11 +39,11 @@ READ: Role = "reports:read"
 LAUNCH: Role = "games:launch"
 
 
-class Launch(BaseModel):
+class Launch(BaseModel, alias_generator=to_camel):
     """Who plays what, in which currency. In development, what is left out is the first there is."""
 
-    userId: Number | None = None  # noqa: N815
-    gameId: Number | None = None  # noqa: N815
+    user_id: Number | None = None
+    game_id: Number | None = None
     currency: Word | None = None
     provider: Word = DEMO.name
 
@@ -170,7 +171,7 @@ async def _wanted(request: Request, casino: Row) -> Wanted:
     except ValidationError as error:
         names = sorted({".".join(map(str, one["loc"])) or "body" for one in error.errors()})
         raise Problem(400, "MALFORMED", f"wrong: {', '.join(names)}") from error
-    if not _open_to_all(request) and (launch.userId is None or launch.gameId is None):
+    if not _open_to_all(request) and (launch.user_id is None or launch.game_id is None):
         raise Problem(400, "MALFORMED", "missing: userId, gameId")
     if launch.provider not in DIALECTS:
         raise Problem(404, "unknown_provider", "there is no such provider")
@@ -178,8 +179,8 @@ async def _wanted(request: Request, casino: Row) -> Wanted:
         casino["id"],
         casino["slug"],
         launch.provider,
-        launch.userId or "1",
-        launch.gameId,
+        launch.user_id or "1",
+        launch.game_id,
         launch.currency,
     )
 

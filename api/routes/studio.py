@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.alias_generators import to_camel
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -24,16 +25,21 @@ M = TypeVar("M", bound=BaseModel)
 
 
 class Launch(BaseModel):
-    model_config = ConfigDict(str_min_length=1, str_max_length=128, coerce_numbers_to_str=True)
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        str_min_length=1,
+        str_max_length=128,
+        coerce_numbers_to_str=True,
+    )
 
-    sessionToken: str  # noqa: N815
-    userId: str  # noqa: N815
-    gameId: str  # noqa: N815
+    session_token: str
+    user_id: str
+    game_id: str
     currency: str
 
 
-class Simulation(BaseModel):
-    sessionToken: str  # noqa: N815
+class Simulation(BaseModel, alias_generator=to_camel):
+    session_token: str
 
 
 @contextlib.asynccontextmanager
@@ -55,7 +61,9 @@ async def resuming(settings: Settings) -> AsyncIterator[None]:
 async def launch(request: Request) -> Response:
     """A session for a casino's token."""
     given = await _signed(request, Launch)
-    session = await rounds.launched(given.sessionToken, given.userId, given.gameId, given.currency)
+    session = await rounds.launched(
+        given.session_token, given.user_id, given.game_id, given.currency
+    )
     url = f"/provider/games/{session.game}?session={session.id}"
     return JSONResponse({"providerSessionId": session.id, "launchUrl": url})
 
@@ -64,7 +72,7 @@ async def simulate(request: Request) -> Response:
     """A round by script, over the casino's own callbacks."""
     given = await _signed(request, Simulation)
     try:
-        session = await rounds.playing(given.sessionToken)
+        session = await rounds.playing(given.session_token)
     except rounds.NoSession as error:
         raise Problem(404, "unknown_session", str(error)) from error
     casino = _casino(state(request).settings)

@@ -30,11 +30,11 @@ class Body(BaseModel):
 class Transaction(Body):
     user: Word
     transaction_uuid: Word
-    round: Word
     round_closed: StrictBool = False
 
 
 class Bet(Transaction):
+    round: Word
     currency: Word
     amount: Any
 
@@ -44,7 +44,7 @@ class Win(Bet):
 
 
 class Rollback(Transaction):
-    round: Word | None = None  # type: ignore[assignment]
+    round: Word | None = None
     reference_transaction_uuid: Word
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from pydantic import AliasChoices, BaseModel, Field
+from pydantic.alias_generators import to_camel
 
 from casino.providers import signatures
 from casino.providers.calls import Policy
@@ -16,30 +17,30 @@ from casino.providers.money import Scaled
 SIGNATURE = "x-casino-signature"
 
 
-class Body(BaseModel):
-    """All fields of all calls; which of them a call needs is below."""
+class Body(BaseModel, alias_generator=to_camel):
+    """All fields of all calls, in camel case on the wire; which of them a call needs is below."""
 
-    sessionToken: Word  # noqa: N815
-    userId: Number | None = None  # noqa: N815
-    gameId: Number | None = None  # noqa: N815
+    session_token: Word
+    user_id: Number | None = None
+    game_id: Number | None = None
     currency: Word | None = None
-    roundId: Number | None = None  # noqa: N815
-    roundClosed: bool = False  # noqa: N815
+    round_id: Number | None = None
+    round_closed: bool = False
 
 
 class Move(Body):
-    transactionId: Word = Field(  # noqa: N815
+    transaction_id: Word = Field(
         validation_alias=AliasChoices("transactionId", "externalTransactionId")
     )
     amount: Any
 
 
 class Payout(Move):
-    relatedTransactionId: Word | None = None  # noqa: N815
+    related_transaction_id: Word | None = None
 
 
 class Back(Move):
-    originalTransactionId: Word = Field(  # noqa: N815
+    original_transaction_id: Word = Field(
         validation_alias=AliasChoices("originalTransactionId", "originalExternalTransactionId")
     )
     amount: Any = None
@@ -99,18 +100,18 @@ class Jaqpot(Dialect):
 
     def read(self, verb: Verb, body: object) -> Given:
         found = shaped(BODIES[verb], body)
-        target = getattr(found, "relatedTransactionId", None)
+        target = getattr(found, "related_transaction_id", None)
         return Given(
             verb=verb,
-            token=found.sessionToken,
-            id=getattr(found, "transactionId", ""),
-            player=found.userId,
-            game=found.gameId,
+            token=found.session_token,
+            id=getattr(found, "transaction_id", ""),
+            player=found.user_id,
+            game=found.game_id,
             currency=found.currency,
-            round=found.roundId,
+            round=found.round_id,
             amount=getattr(found, "amount", None),
-            target=getattr(found, "originalTransactionId", target),
-            closes=found.roundClosed,
+            target=getattr(found, "original_transaction_id", target),
+            closes=found.round_closed,
         )
 
     def say(self, given: Given | None, told: Told) -> Reply:

@@ -8,10 +8,13 @@ number, its code or `-`, and the moments between which it was decided.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import sys
 import time
 from collections.abc import Iterable, Iterator
+
+from psycopg.errors import LockNotAvailable
 
 from api.gatherer import Gatherer
 from casino.commands import Answer, Command, KeyReused, run_free, run_many
@@ -20,6 +23,7 @@ from db import session
 
 ASSET = "iso4217:USD"
 PLAYERS = 40
+PATIENCE = 20  # times that a caller asks again, as it is told to
 
 
 def command(number: int, players: int = PLAYERS) -> Move:
@@ -69,7 +73,7 @@ async def serve(url: str, numbers: Iterable[int], callers: int) -> None:
         for number in left:
             began = time.time_ns()
             try:
-                answer = await gatherer.ask(command(number))
+                answer = await asked(gatherer, command(number))
             except Exception as error:
                 say(f"! {number} {error!r}")
                 continue
@@ -78,6 +82,16 @@ async def serve(url: str, numbers: Iterable[int], callers: int) -> None:
 
     await asyncio.gather(*(caller() for _ in range(callers)))
     await session.close()
+
+
+async def asked(
+    gatherer: Gatherer[Command, Answer | KeyReused], one: Command
+) -> Answer | KeyReused:
+    """The answer; on a machine that stands still an account may be busy, and nothing is decided."""
+    for _ in range(PATIENCE):
+        with contextlib.suppress(LockNotAvailable):
+            return await gatherer.ask(one)
+    return await gatherer.ask(one)
 
 
 def repeated(first: int, step: int, count: int, times: int) -> Iterator[int]:

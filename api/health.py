@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 from api.queries import health as queries
 from api.state import Row, State
 
+REDIS_S = 2.0
 SILENT_S = 15.0
 STANDING_S = 60.0
 UNPAID_S = 900.0  # finality takes a quarter of an hour where it is slow
@@ -54,7 +55,8 @@ async def look(house: State) -> Report:
 
 async def redis_state(house: State) -> Report:
     try:
-        await house.redis.ping()
+        async with asyncio.timeout(REDIS_S):
+            await house.redis.ping()
     except (RedisError, OSError) as error:
         return {"ok": False, "error": type(error).__name__}
     return {"ok": True}

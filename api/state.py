@@ -16,6 +16,7 @@ from starlette.requests import Request
 from api.desk import Desk
 from db import session
 from db.session import plain
+from queues.client import client
 from settings import Settings
 
 LOCK_TIMEOUT_MS = 1000  # for an account: callers give up after three seconds
@@ -59,7 +60,7 @@ async def opened(settings: Settings) -> AsyncIterator[State]:
         kwargs={"autocommit": True, "connect_timeout": 3, "row_factory": dict_row},
         check=AsyncConnectionPool.check_connection,
     )
-    redis = Redis.from_url(settings.redis_url, socket_timeout=2, socket_connect_timeout=2)
+    redis = client(settings.redis_url)
     session.configure(settings.database_url, lock_timeout_ms=LOCK_TIMEOUT_MS)
     desk = Desk()
     async with redis:

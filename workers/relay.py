@@ -16,6 +16,7 @@ from psycopg.rows import TupleRow
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from queues.client import client
 from settings import Settings
 from workers import streams
 from workers.leader import Connection, connect, leads
@@ -103,7 +104,7 @@ async def lead(settings: Settings) -> None:
     """Relay for as long as this connection holds the lock; returns when another one does."""
     async with (
         await connect(settings) as connection,
-        Redis.from_url(settings.redis_url, socket_timeout=5) as redis,
+        client(settings.redis_url) as redis,
     ):
         if not await leads(connection, LEADER):
             return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from redis.asyncio import Redis
 
 LENGTH = 10_000
+ANSWER_S = 5.0
 
 # Redis may have been emptied a moment ago: whether the stream still ends in our epoch, without a
 # hole before the first message, is asked in the same breath as it is written to.
@@ -62,7 +64,8 @@ def key(namespace: str) -> str:
 
 
 async def top(redis: Redis, namespace: str) -> Top:
-    newest: Any = await redis.xrevrange(key(namespace), count=1)
+    async with asyncio.timeout(ANSWER_S):
+        newest: Any = await redis.xrevrange(key(namespace), count=1)
     if not newest:
         return Top()
     id, fields = newest[0]
@@ -76,7 +79,8 @@ async def append(redis: Redis, entries: Sequence[Entry]) -> bool:
     for one in entries:
         values += [one.seq, one.message, one.casino, one.player, one.game, one.network]
     add = redis.register_script(APPEND)
-    return bool(await add(keys=[key(first.namespace)], args=values))
+    async with asyncio.timeout(ANSWER_S):
+        return bool(await add(keys=[key(first.namespace)], args=values))
 
 
 async def replace(redis: Redis, namespace: str, entries: Sequence[Entry]) -> None:
@@ -97,7 +101,8 @@ async def replace(redis: Redis, namespace: str, entries: Sequence[Entry]) -> Non
             "rebuilt": "1",
         }
         pipeline.xadd(key(namespace), fields, id=f"{one.seq}-0")
-    await pipeline.execute()
+    async with asyncio.timeout(ANSWER_S):
+        await pipeline.execute()
 
 
 def mark(namespace: str, seq: int, epoch: str) -> Entry:

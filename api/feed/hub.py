@@ -23,6 +23,7 @@ MOST_WAITING = 1 << 20  # bytes
 MOST_REPLAYED = 1_000
 BLOCK_MS = 1_000
 INSPECT_S = 1.0
+ANSWER_S = 30.0
 READ = 100  # so few that connections can write between two reads
 
 
@@ -109,11 +110,12 @@ class Hub:
         inspected = -INSPECT_S
         while True:
             now = asyncio.get_running_loop().time()
-            if self._jumps or now - inspected >= INSPECT_S:
-                await self._inspect()
-                inspected = now
-            self.ready.set()
-            await self._read()
+            async with asyncio.timeout(ANSWER_S):
+                if self._jumps or now - inspected >= INSPECT_S:
+                    await self._inspect()
+                    inspected = now
+                self.ready.set()
+                await self._read()
 
     async def subscribe(self, listener: Listener, wanted: Subscribe) -> None:
         """Begin to listen: a channel is answered first, then what was missed, then what comes."""
@@ -194,9 +196,10 @@ class Hub:
             return None
         if until - place.seq > MOST_REPLAYED:
             return None
-        found: Any = await self._redis.xrange(
-            f"feed:{channel}", min=f"{place.seq + 1}-0", max="+", count=2 * MOST_REPLAYED
-        )
+        async with asyncio.timeout(ANSWER_S):
+            found: Any = await self._redis.xrange(
+                f"feed:{channel}", min=f"{place.seq + 1}-0", max="+", count=2 * MOST_REPLAYED
+            )
         upto = self._last[channel]  # the hub may have moved while Redis answered
         messages = [read(channel, id, fields) for id, fields in found]
         missed = [message for message in messages if message.seq <= upto]

@@ -9,13 +9,13 @@ from collections.abc import AsyncIterator
 from http import HTTPStatus
 
 from loguru import logger
-from redis.asyncio import Redis
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from api.feed.hub import Hub, Listener
 from api.feed.protocol import CHANNELS, BadCommand, Ping, Subscribe, Unsubscribe, encode, parse
+from queues.client import client
 from settings import Settings
 
 LARGEST_COMMAND = 64 << 10
@@ -27,7 +27,7 @@ GOODBYE_S = 5.0
 
 async def run(settings: Settings) -> None:
     """Serve until cancelled."""
-    async with Redis.from_url(settings.redis_url, socket_timeout=30) as redis:
+    async with client(settings.redis_url) as redis:
         hub = Hub(redis)
         async with serving(hub, settings.feed_host, settings.feed_port):
             logger.info("the feed is at ws://{}:{}/ws", settings.feed_host, settings.feed_port)

@@ -83,12 +83,11 @@ class Calculator(Runtime):
     def says(self, what: int, *fields: bytes) -> bytes:
         data = bytes([what]) + b"".join(fields)
         done = self.send([Instruction(self.program.address, data, [])], self.owner)
-        said = bytes(done.return_data().data)
-        return said
+        return bytes(done.return_data().data)
 
     @staticmethod
     def spot(case: dict[str, Any]) -> bytes:
-        chain, table = case["chain"].encode(), case["table"].encode()
+        chain, table = str(case["chain"]).encode(), str(case["table"]).encode()
         program, number = bytes.fromhex(case["program"]), little(case["round"])
         return bytes([len(chain)]) + chain + program + bytes([len(table)]) + table + number
 
@@ -208,7 +207,7 @@ def test_a_shared_bet_is_claimed_on_chain(number: int) -> None:
     assert bond.balance(payee) == SOL + paid
 
 
-@pytest.mark.parametrize("number", (0, 3, 4, 5))
+@pytest.mark.parametrize("number", [0, 3, 4, 5])
 def test_a_shared_contradiction_is_slashed_on_chain(number: int) -> None:
     case = CONTRADICTIONS[number]
     bond = bond_of(case, number)

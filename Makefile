@@ -48,6 +48,7 @@ format: setup ## put the code in shape
 
 contracts: setup ## build both contracts again, byte for byte
 	$(BIN)/python -m games.fairness.vectors
+	$(BIN)/python -m contracts.vectors
 	$(BIN)/python -m contracts.build_evm
 	$(BIN)/python -m contracts.solana.build
 

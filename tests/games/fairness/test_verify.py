@@ -14,6 +14,7 @@ from games.fairness.verify import (
     FAILED,
     OK,
     UNCHECKED,
+    Facts,
     Malformed,
     read,
     read_facts,

@@ -26,6 +26,14 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 DEVELOPMENT_SEED_KEY = "00" * 32
 DEVELOPMENT_CASINO_SECRET = "casino-secret-key"
 DEVELOPMENT_PROVIDER_SECRET = "provider-secret-key"
+# As the League of Entropy lists them (docs.drand.love/developer/http-api).
+DRAND_RELAYS = [
+    "https://api.drand.sh",
+    "https://api2.drand.sh",
+    "https://api3.drand.sh",
+    "https://drand.cloudflare.com",
+    "https://api.drand.secureweb3.com:6875",
+]
 LEAST_SECRET = 16  # letters of a secret in production
 
 
@@ -39,6 +47,12 @@ def database_url(url: str) -> str:
 def redis_url(url: str) -> str:
     if not _readable(url, ("redis", "rediss", "unix")):
         raise ValueError("must be redis://user:password@host:port/number, percent-encoded")
+    return url
+
+
+def http_url(url: str) -> str:
+    if not _readable(url, ("https", "http")):
+        raise ValueError("must be https://host:port/path")
     return url
 
 
@@ -80,6 +94,7 @@ Level = Annotated[
 ]
 DatabaseUrl = Annotated[str, AfterValidator(database_url)]
 RedisUrl = Annotated[str, AfterValidator(redis_url)]
+HttpUrl = Annotated[str, AfterValidator(http_url)]
 SeedKey = Annotated[str, AfterValidator(seed_key)]
 Secrets = Annotated[list[str], NoDecode, BeforeValidator(listed)]
 
@@ -234,6 +249,9 @@ class Settings(BaseSettings):
     keeper_max_fee_gwei: float = Field(default=100.0, gt=0)
     keeper_renew_s: float = Field(default=15.0, ge=1)
     withdrawals: dict[str, WithdrawalLimits] = {}
+
+    drand_urls: list[HttpUrl] = Field(default=DRAND_RELAYS, min_length=1, repr=False)
+    drand_timeout_s: float = Field(default=3.0, gt=0)
 
     @property
     def casino_keys(self) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,6 +20,7 @@ from casino.commands import Answer, Command, Desk, KeyReused, run_free, run_many
 from casino.stakes import Purse, Split
 from db import session
 from db.session import Connection, direct, driver
+from ledger.accounts import Account
 from ledger.errors import Refusal
 from tests.casino.wagering import (
     USD,
@@ -391,8 +392,11 @@ async def test_an_open_bonus_is_voided_by_a_rule_with_a_row_that_says_which(
 class Withdraw(Bets):
     """A withdrawal, as far as bonuses are concerned."""
 
+    def accounts(self) -> Iterable[Account]:
+        return (*super().accounts(), *self.purse.wallet.exits())
+
     def decide(self, desk: Desk) -> Answer:
-        withdrawn(desk, self.purse.wallet)
+        withdrawn(desk, self.purse.wallet, self.amount)
         return Answer({"cash": desk.books.line(self.purse.wallet.cash).available})
 
 
@@ -494,11 +498,11 @@ async def test_two_grants_of_a_wallet_are_never_active_together(player: Player) 
         await rows(copy, g=grant)
 
 
-class Leaves(Bets):
+class Leaves(Withdraw):
     """A withdrawal, as far as bonuses are concerned."""
 
     def decide(self, desk: Desk) -> Answer:
-        withdrawn(desk, self.purse.wallet)
+        withdrawn(desk, self.purse.wallet, self.amount)
         return Answer({})
 
 

@@ -12,14 +12,7 @@ from casino.providers.calls import Credit, Debit, ProviderCall, paid_at, reporte
 from casino.providers.codes import Code
 from casino.providers.records import Jackpot
 from ledger.accounts import Account
-
-
-class _Unpaid(Exception):
-    """The payout is declined, so the bet is taken back."""
-
-    def __init__(self, code: Code) -> None:
-        super().__init__(code)
-        self.code = code
+from ledger.errors import Refusal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,16 +45,12 @@ class Play(ProviderCall):
         return (*self._bet.rows(), *self._payout.rows())
 
     def made(self, desk: Desk) -> Answer | Code:
-        try:
-            with desk.attempt():
-                bet = self._bet.made(desk)
-                if isinstance(bet, Code):
-                    return bet
-                paid = self._payout.made(desk)
-                if isinstance(paid, Code):
-                    raise _Unpaid(paid)
-        except _Unpaid as unpaid:
-            return unpaid.code
+        bet = self._bet.made(desk)
+        if isinstance(bet, Code):
+            return bet
+        paid = self._payout.made(desk)
+        if isinstance(paid, Code):
+            raise Refusal(f"the bet is taken, and its payout is not: {paid}")  # undoes both
         said = {"call": self.key, "number": bet.body["number"], "won": str(self.won)}
         said |= {"amount": str(self.amount), "balance": paid.body["balance"]}
         return Answer(said, transfer_id=bet.transfer_id)

@@ -44,7 +44,7 @@ from settings import Settings
 REMEMBERED = 100_000
 UNDOING: dict[str, type[Undo]] = {"rollback": Rollback, "refund": Refund, "reversal": Reversal}
 GIVING: dict[str, type[Tip | BuyIn]] = {"tip": Tip, "buy_in": BuyIn}
-NONCE: TypeAdapter[str] = TypeAdapter(Word)
+MESSAGE: TypeAdapter[str] = TypeAdapter(Word)
 _launched: OrderedDict[bytes, Launched] = OrderedDict()  # they never change
 
 
@@ -64,9 +64,9 @@ def answering(dialect: Dialect, verb: Verb) -> Callable[[Request], Awaitable[Res
             return _said(dialect.say(None, _told(Code.INVALID_SIGNATURE, "the signature is wrong")))
         given: Given | None = None
         try:
-            nonce = _fresh(dialect, request)
+            message = _fresh(dialect, request)
             given = dialect.read(verb, _json(body, fractions=dialect.fractions))
-            given = given if nonce is None else replace(given, request=nonce)
+            given = given if message is None else replace(given, request=message)
             return _said(dialect.say(given, await _come_to(state(request), dialect, given)))
         except Refused as refused:
             return _said(dialect.say(given, _told(refused.code, refused.detail)))
@@ -213,9 +213,9 @@ def _fresh(dialect: Dialect, request: Request) -> str | None:
     if not signatures.in_time(stamp.time, time.time()):
         raise Refused(Code.STALE, f"signed more than {signatures.WINDOW_S} s away from now")
     try:
-        return NONCE.validate_python(stamp.nonce)
+        return MESSAGE.validate_python(stamp.id)
     except ValidationError as error:
-        raise Refused(Code.MALFORMED, "wrong: the nonce") from error
+        raise Refused(Code.MALFORMED, "wrong: the message's id") from error
 
 
 async def _translated(

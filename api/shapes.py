@@ -335,6 +335,7 @@ class Terms(BaseModel):
     default_weight_bp: int
     excluded: list[str]
     products: list[str]
+    most_chance_bp: int | None = None
     max_bet: str | None
     above_max_bet: Literal["refuse", "forfeit"]
     max_win: str | None

@@ -69,6 +69,7 @@ class Offer(BaseModel):
     default_weight_bp: WeightBp = WHOLE_BP
     excluded: Games = []
     products: Games = []
+    most_chance_bp: Annotated[int, Field(strict=True, ge=1, le=WHOLE_BP), Whole] | None = None
     max_bet: Amount | None = None
     above_max_bet: Literal["refuse", "forfeit"] = "refuse"
     max_win: Amount | None = None

@@ -84,7 +84,7 @@ class Stamp(NamedTuple):
     """When a message was signed, in seconds since 1970, and its own id; both are signed."""
 
     time: str
-    nonce: str
+    id: str
 
 
 class Dialect(ABC):

@@ -160,9 +160,9 @@ class Valkyrie(Dialect):
         return frozenset({"balance", "tip", *VERBS.values()})
 
     def authentic(self, body: bytes, headers: Mapping[str, str], keys: Sequence[str]) -> bool:
-        time, nonce = self.stamp(headers)
-        signed = signatures.stamped(body, time, nonce)
-        return bool(nonce) and signatures.is_hmac(signed, headers.get(SIGNATURE, ""), keys)
+        time, id = self.stamp(headers)
+        signed = signatures.stamped(body, time, id)
+        return bool(id) and signatures.is_hmac(signed, headers.get(SIGNATURE, ""), keys)
 
     def stamp(self, headers: Mapping[str, str]) -> Stamp:
         return Stamp(headers.get(TIME, ""), headers.get(NONCE, ""))

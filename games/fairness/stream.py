@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from hashlib import sha256
+from typing import TypeVar
+
+T = TypeVar("T")
 
 WORD = 1 << 64
 
@@ -21,6 +24,23 @@ class Stream:
             raise ValueError(f"a word decides among 1..2^64 values, not {n}")
         limit = WORD // n * n
         return next(word for word in self._words if word < limit) % n
+
+    def pick(self, items: Sequence[T], count: int) -> list[T]:
+        """The first `count` of a shuffle of the items, in the order they are drawn.
+
+        Fisher-Yates from the front: place i is changed with place i + below(n - i).
+        """
+        if not 0 <= count <= len(items):
+            raise ValueError(f"{count} of {len(items)} cannot be picked")
+        row = list(items)
+        for at in range(count):
+            other = at + self.below(len(row) - at)
+            row[at], row[other] = row[other], row[at]
+        return row[:count]
+
+    def shuffle(self, items: Sequence[T]) -> list[T]:
+        """All the items in a drawn order, each order as likely as any other."""
+        return self.pick(items, len(items))
 
 
 def block(outcome: bytes, number: int) -> bytes:

@@ -77,7 +77,9 @@ async def _signer(request: Request) -> ApiKey:
     """
     said = request.headers
     client, when = said[CLIENT], said.get(TIME, "")
-    path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    sent: bytes = request.scope.get("raw_path") or request.scope["path"].encode()
+    query: bytes = request.scope["query_string"]
+    path = (b"?".join([sent, query]) if query else sent).decode("latin-1")
     once = ",".join(value for name in IDEMPOTENCY for value in said.getlist(name))
     signed = signatures.stamped(await raw(request), client, when, f"{request.method} {path}", once)
     for key in state(request).settings.api_keys:

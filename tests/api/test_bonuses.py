@@ -189,6 +189,8 @@ def test_a_service_that_signs_may_do_what_its_roles_say(signer: Signer, user: st
     signer.path = f"/api/wallets/{user}/top-up"
     signer.gift = {"asset": "GOLD_COINS", "amount": 1}
     problem(signer.send(signer.signed()), 403, "forbidden")
+    signer.path = "/api/wallets/a%2Bb%40c/top-up?casino=fair%68ouse"  # signed as it is sent
+    problem(signer.send(signer.signed()), 403, "forbidden")
     problem(signer.send(signer.signed(), b"x" * 70_000), 413, "too_large")
 
 

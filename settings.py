@@ -125,15 +125,25 @@ Role = Literal[
 class ApiKey(BaseModel):
     """A service that may ask for money to move; of its key only the SHA-256 in hex is kept.
 
-    With a `casino` it acts in that one only.
+    One with `secrets` signs its requests with any of them, and has no key to show. With a `casino`
+    it acts in that one only.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,64}$")]
-    digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", repr=False)]
+    digest: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$", repr=False)
+    secrets: list[Annotated[str, Field(min_length=LEAST_SECRET)]] | None = Field(
+        default=None, repr=False
+    )
     roles: list[Role]
     casino: str | None = None
+
+    @model_validator(mode="after")
+    def _shows_or_signs(self) -> ApiKey:
+        if (self.digest is None) == (not self.secrets):
+            raise ValueError("a service has the digest of a key, or secrets to sign with")
+        return self
 
 
 class WithdrawalLimits(BaseModel):

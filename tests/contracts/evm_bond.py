@@ -88,7 +88,7 @@ class EvmBond:
         proof = self.tree(0, count).proof(number)
         await self.call("reveal", TABLE, 0, number, self.seed(number), proof)
 
-    def bets(self, number: int, count: int, liability: int = ETHER // 1_000) -> list[RoundBet]:
+    def bets(self, number: int, count: int, liability: int = ETHER // 10_000) -> list[RoundBet]:
         spot, details = self.spot(number), drawn("details")
         return [
             RoundBet(spot, at, drawn("bet", at), PAYEE, 5_000, liability, details)

@@ -73,7 +73,7 @@ async def test_every_event_of_the_evm_bond_is_a_fact(tmp_path: Path) -> None:
     ]
     assert named(facts, "BondSlashed")[0]["burned"] == str(ETHER - ETHER // 10)
     assert named(facts, "BatchReleased")[0]["amount"] == str(
-        16 * ETHER - ETHER - 2 * (ETHER // 1_000) - ETHER
+        16 * ETHER - ETHER - 2 * (ETHER // 10_000) - ETHER
     )
 
 

@@ -8,7 +8,9 @@ from dataclasses import replace
 import pytest
 from solders.instruction import AccountMeta, Instruction
 from solders.keypair import Keypair
+from solders.message import MessageV0
 from solders.pubkey import Pubkey
+from solders.transaction import VersionedTransaction
 
 from chains.solana.address import event_authority
 from chains.solana.decode import EVENT_TAG
@@ -28,6 +30,7 @@ from tests.contracts.solana_runtime import SOL, Refused
 
 ROOT = bytes([9]) * 32
 DAY = 86_400
+PACKET = 1_232  # bytes of a transaction
 
 
 @pytest.fixture
@@ -601,12 +604,12 @@ def test_only_the_owner_names_keeper_and_signer_and_pauses(bond: Bond) -> None:
 def test_accounts_that_only_look_right_are_refused_by_every_verb(bond: Bond) -> None:
     """A batch of another table or of nobody, a bond that is none, accounts of other programs."""
     bond.commit(0, 2)
-    bond.commit(0, 2, table="dice")
+    bond.commit(0, 2, table="letters")
     bets = bond.bets(0)
     bond.wait_until(bond.due(0))
     others = {
         "bond": [bond.batch(), bond.owner.pubkey(), bond.program.address],
-        "batch": [bond.batch(0, "dice"), bond.address, bond.program.address],
+        "batch": [bond.batch(0, "letters"), bond.address, bond.program.address],
         "void": [bond.batch(), Pubkey.new_unique()],
         "mark": [bond.batch(), Pubkey.new_unique()],
         "system_program": [bond.owner.pubkey()],
@@ -692,3 +695,34 @@ def test_accounts_that_somebody_funded_first_still_work(bond: Bond) -> None:
         address = bond.program.derive(seeds[0], TABLE.encode(), number, *tail)
         bond.svm.airdrop(address, SOL)
     bond.claim(bond.bets(0), 1)
+
+
+def test_no_verb_needs_more_than_half_of_the_default_compute_budget() -> None:
+    # Where derived addresses are found, some programs search longer: this one is held to a number.
+    bond = Bond(program=Keypair.from_seed(bytes(32))).open()
+    bond.commit(0, 4)
+    bond.wait_until(bond.closes(0))
+    bond.anchor(0, bond.statement(bond.bets(0)))
+    bond.reveal(0)
+    bond.wait_until(bond.due(1))
+    bond.claim(bond.bets(1, 40), 3)
+    bond.slash(*pair(bond, 2))
+    bond.wait_until(bond.due(3) + CLAIM_WINDOW)
+    bond.release()
+    assert len(bond.compute_units) == 8
+    assert max(bond.compute_units.values()) < 100_000, bond.compute_units
+
+
+def test_the_largest_calls_fit_the_packet_that_a_validator_takes(bond: Bond) -> None:
+    table, words = "a" * 32, [ROOT] * 20
+    which = {"table": table, "first": 0}
+    many = {"start": 0, "roots": words, "counts": [1] * 20, "liabilities": [1] * 20}
+    anchor = bond.program.call("anchor", which | many, {"keeper": bond.keeper.pubkey()})
+    said: dict[str, object] = {"round": 0, "root": ROOT, "count": 65_536, "liability": 1}
+    bet: dict[str, object] = {"position": 0, "bet_id": ROOT, "stake": 1, "bet_liability": 1}
+    rest = {"signature": bytes(65), "details": ROOT, "proof": [ROOT] * 16}
+    people = {"claimant": bond.witness.pubkey(), "payee": bond.bettor.pubkey()}
+    claim = bond.program.call("claim", which | said | bet | rest, people)
+    for call, who in ((anchor, bond.keeper), (claim, bond.witness)):
+        message = MessageV0.try_compile(who.pubkey(), [call], [], bond.svm.latest_blockhash())
+        assert len(bytes(VersionedTransaction(message, [who]))) <= PACKET

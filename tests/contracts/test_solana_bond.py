@@ -562,6 +562,37 @@ def test_a_batch_is_released_after_the_window_of_its_last_round(bond: Bond) -> N
         bond.slash(*pair(bond))
 
 
+def test_a_released_batch_is_nothing_to_the_rest_of_its_transaction(bond: Bond) -> None:
+    bond.commit(0, 2)
+    bond.fund(10 * SOL)
+    one, other = pair(bond)
+    calls: list[Instruction] = []
+    bond.call = lambda verb, args, accounts, *_: calls.append(  # type: ignore[method-assign, assignment]
+        bond.program.call(verb, args, accounts)
+    )
+    bond.wait_until(bond.due(1) + CLAIM_WINDOW)
+    bond.release()
+    bond.slash(one, other)
+    bond.release()
+    release, slash, again = calls
+    for second in (slash, again):
+        with refused("WrongAccount"):
+            bond.send([release, second], bond.witness)
+    assert bond.locked == 4 * SOL
+    bond.send([release], bond.witness)
+    assert bond.locked == 0
+
+
+@pytest.mark.parametrize("at", [0, 7, 19])
+def test_a_signer_is_told_by_all_of_its_bytes(bond: Bond, at: int) -> None:
+    other = bytearray(vectors.signer_of(bond.signer))
+    other[at] ^= 1
+    bond.own("set_signer", signer=bytes(other))
+    bond.commit(0, 1)
+    with refused("WrongSigner"):
+        bond.slash(*pair(bond))
+
+
 def test_the_owner_alone_withdraws_and_only_what_is_free(bond: Bond) -> None:
     bond.commit(0, 2)
     free = bond.free

@@ -61,7 +61,7 @@ def units(number: int) -> dict[str, int]:
     bets = bond.bets(250, CROWD, SOL // 2 // CROWD)
     note("claim, the first", bond.claim(bets, 7))
     note("claim, a later one", bond.claim(bets, 8_191))
-    note("slash", bond.slash(bond.statement(bets), bond.statement(bets[:9])))
+    note("slash", bond.slash(bond.signed_root(bets), bond.signed_root(bets[:9])))
     bond.wait_until(bond.closes(255) + 3_600 + CLAIM_WINDOW)
     note("release", bond.release())
     note("withdraw", bond.own("withdraw", amount=SOL))

@@ -204,7 +204,7 @@ def test_a_batch_holds_up_to_256_rounds(bond: Bond) -> None:
 
 def test_roots_are_anchored_from_the_close_until_the_seed_is_due(bond: Bond) -> None:
     bond.commit(0, 2)
-    said = bond.statement(bond.bets(0))
+    said = bond.signed_root(bond.bets(0))
     bond.wait_until(bond.closes(0) - 1)
     with refused("RoundOpen"):
         bond.anchor(0, said)
@@ -316,7 +316,7 @@ def test_a4_a_withheld_reveal_costs_the_house_what_the_bets_could_win(bond: Bond
     bond.wait_until(bond.due(0) - 1)
     with refused("DeadlineAhead"):
         bond.claim(bets)
-    bond.anchor(0, bond.statement(bets))
+    bond.anchor(0, bond.signed_root(bets))
     bond.pass_time(1)
     with refused("DeadlinePassed"):
         bond.reveal(0, 2)
@@ -364,36 +364,36 @@ def test_a_revealed_round_cannot_be_claimed(bond: Bond) -> None:
     bond.commit(0, 4)
     bets = bond.bets(0)
     bond.wait_until(bond.closes(0))
-    bond.anchor(0, bond.statement(bets))
+    bond.anchor(0, bond.signed_root(bets))
     bond.reveal(0)
     bond.wait_until(bond.due(0))
     with refused("AlreadyRevealed"):
         bond.claim(bets)
 
 
-def test_the_first_claim_fixes_the_statement_of_a_round_that_is_not_anchored(bond: Bond) -> None:
+def test_the_first_claim_fixes_the_root_of_a_round_that_is_not_anchored(bond: Bond) -> None:
     bond.commit(0, 1)
     bond.wait_until(bond.due(0))
     bets = bond.bets(0, 2)
     said = bond.events(bond.claim(bets))
     assert [name for name, _ in said] == ["RootsAnchored", "BondClaimed"]
-    assert said[0][1]["roots"] == [bond.statement(bets).root]
-    with refused("AnotherStatement"):
+    assert said[0][1]["roots"] == [bond.signed_root(bets).root]
+    with refused("AnotherRoot"):
         bond.claim(bond.bets(0, 3), 2)
 
 
-def test_an_anchored_statement_needs_no_signature_and_allows_no_other(bond: Bond) -> None:
+def test_an_anchored_root_needs_no_signature_and_allows_no_other(bond: Bond) -> None:
     bond.commit(0, 1)
     bets = bond.bets(0, 2)
-    said = bond.statement(bets)
+    said = bond.signed_root(bets)
     bond.wait_until(bond.closes(0))
     bond.anchor(0, said)
     bond.wait_until(bond.due(0))
     for changed in ({"count": 3}, {"liability": said.liability + 1}, {"root": ROOT}):
-        with refused("AnotherStatement"):
+        with refused("AnotherRoot"):
             bond.claim(bets, 1, signature=b"", **changed)
     bond.claim(bets, 1, signature=b"")
-    with refused("AnotherStatement"):
+    with refused("AnotherRoot"):
         bond.claim(bond.bets(0, 3))
 
 
@@ -401,7 +401,7 @@ def test_only_what_the_signer_of_the_batch_signed_is_heard(bond: Bond) -> None:
     bond.commit(0, 1)
     bond.wait_until(bond.due(0))
     bets = bond.bets(0, 2)
-    said = bond.statement(bets)
+    said = bond.signed_root(bets)
     good = bond.sign(said)
     r, s = good[:32], int.from_bytes(good[32:64], "big")
     stranger = vectors.signed(vectors.signer_key("stranger"), said.digest)
@@ -495,12 +495,12 @@ def test_a8_bets_added_after_the_signature_cost_the_deposit_of_a_revealed_round_
     bond: Bond,
 ) -> None:
     bond.commit(0, 4)
-    said, changed = bond.statement(bond.bets(0, 2)), bond.statement(bond.bets(0, 3))
+    said, changed = bond.signed_root(bond.bets(0, 2)), bond.signed_root(bond.bets(0, 3))
     bond.wait_until(bond.closes(0))
     bond.anchor(0, changed)
     bond.reveal(0)
     bond.wait_until(bond.due(0))
-    with refused("AnotherStatement"):
+    with refused("AnotherRoot"):
         bond.slash(said, said, signature=b"")
     with refused("BadSignature"):
         bond.slash(changed, said, signature=b"", other_signature=b"")
@@ -531,7 +531,7 @@ def test_what_is_no_contradiction_costs_nothing(bond: Bond) -> None:
     for changed in ({"signature": bytes(64)}, {"other_signature": b""}):
         with refused("BadSignature"):
             bond.slash(one, other, **changed)  # type: ignore[arg-type]
-    with refused("AnotherStatement"):
+    with refused("AnotherRoot"):
         bond.slash(one, other, signature=b"")
     with refused("NoSuchRound"):
         bond.slash(*pair(bond, 2))
@@ -733,7 +733,7 @@ def test_no_verb_needs_more_than_half_of_the_default_compute_budget() -> None:
     bond = Bond(program=Keypair.from_seed(bytes(32))).open()
     bond.commit(0, 4)
     bond.wait_until(bond.closes(0))
-    bond.anchor(0, bond.statement(bond.bets(0)))
+    bond.anchor(0, bond.signed_root(bond.bets(0)))
     bond.reveal(0)
     bond.wait_until(bond.due(1))
     bond.claim(bond.bets(1, 40), 3)

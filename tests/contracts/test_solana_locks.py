@@ -81,7 +81,7 @@ class Walk:
     def anchor(self) -> None:
         round_, bond = self.pick(), self.bond
         bond.wait_until(max(bond.now, bond.closes(round_.number, round_.first)))
-        said = bond.statement(self.bets(round_))
+        said = bond.signed_root(self.bets(round_))
         fits = not round_.anchored and not round_.released and said.liability <= round_.most
         fits = fits and bond.now < bond.due(round_.number, round_.first)
         act = partial(bond.anchor, round_.number, said, first=round_.first)
@@ -116,7 +116,7 @@ class Walk:
 
     def slash(self) -> None:
         round_, bond = self.pick(), self.bond
-        said = bond.statement(self.bets(round_))
+        said = bond.signed_root(self.bets(round_))
         other = replace(said, liability=said.liability + 1)
         fits = not round_.slashed and not round_.released
         if self.expect(fits, lambda: bond.slash(said, other, first=round_.first)):

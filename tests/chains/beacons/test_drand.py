@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gzip
 import math
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from hashlib import sha256
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -256,7 +258,9 @@ LIES: dict[str, Mood] = {
     "a list": saying(b"[]"),
     "brackets without an end": saying(b"[" * 4000),
     "bytes that are no text": saying(b"\xff\xfe\x00"),
-    "compressed": saying(b"\x1f\x8b\x08\x00", headers={"content-encoding": "gzip"}),
+    "compressed": saying(
+        gzip.compress(orjson.dumps(answer(1000))), headers={"content-encoding": "gzip"}
+    ),
     "without an end": endless,
 }
 
@@ -293,7 +297,6 @@ SILENT: dict[str, Mood] = {
     "too early": saying(b"", 425),
     "too many requests": saying(b"", 429),
     "broken": saying(b"<html>", 502),
-    "moved": saying(b"", 302, headers={"location": "http://127.0.0.1:9/elsewhere"}),
     "cut off": cut_off,
     "stalling": stalling,
 }
@@ -312,9 +315,18 @@ async def test_a_relay_without_the_round_is_only_waited_for(silent: Mood, lines:
 
 @pytest.mark.parametrize("silent", SILENT.values(), ids=SILENT)
 async def test_the_next_relay_is_asked_beside_one_that_keeps_silent(silent: Mood) -> None:
-    async with asking(silent, honest) as (drand, (_, true)):
+    async with asking(silent, honest, timeout_s=3600) as (drand, (_, true)):
         assert await drand.fetch(closing(1000)) is not None
         assert true.asked == [1000]
+
+
+async def test_a_relay_that_sends_us_elsewhere_is_not_followed() -> None:
+    async with relays(honest) as (elsewhere,):
+        path = f"{elsewhere.url}/{QUICKNET.hash.hex()}/public/1000"
+        moved = saying(b"", 302, headers={"location": path})
+        async with asking(moved) as (drand, (place,)):
+            assert await drand.fetch(closing(1000)) is None
+            assert (place.asked, elsewhere.asked) == ([1000], [])
 
 
 async def test_addresses_that_nobody_serves_are_silence_too(lines: list[str]) -> None:

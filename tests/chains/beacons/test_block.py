@@ -180,39 +180,42 @@ def test_no_other_chain_and_no_negative_depth_is_a_beacon(caip2: str, confirmati
 
 
 class Changed(Moody):
-    """A door before a node, which changes headers on their way."""
+    """A door before a node, which changes on their way the headers of one question."""
 
-    change: Callable[[dict[str, Any]], None] = staticmethod(lambda header: None)
+    change: Callable[[list[dict[str, Any]]], None] = staticmethod(lambda headers: None)
 
     async def passed_on(self, raw: bytes) -> web.Response:
         body = (await super().passed_on(raw)).body
         assert isinstance(body, bytes)
         told = orjson.loads(body)
-        for one in told if isinstance(told, list) else [told]:
-            if isinstance(one.get("result"), dict):
-                self.change(one["result"])
+        answers = [one["result"] for one in (told if isinstance(told, list) else [told])]
+        self.change([one for one in answers if isinstance(one, dict)])
         return web.Response(body=orjson.dumps(told), content_type="application/json")
 
 
-def grind(header: dict[str, Any]) -> None:
-    header["hash"] = "0x" + "77" * 32
+def grind(headers: list[dict[str, Any]]) -> None:
+    for header in headers:
+        header["hash"] = "0x" + "77" * 32
 
 
-def turn_back(header: dict[str, Any]) -> None:
-    header["timestamp"] = hex(int(header["timestamp"], 16) - 1)
+def turn_back(headers: list[dict[str, Any]]) -> None:
+    for header in headers:
+        header["timestamp"] = hex(int(header["timestamp"], 16) - 1)
 
 
-def leave_out(header: dict[str, Any]) -> None:
-    del header["stateRoot"]
+def leave_out(headers: list[dict[str, Any]]) -> None:
+    for header in headers:
+        del header["stateRoot"]
 
 
-def misname(header: dict[str, Any]) -> None:
-    header["gasUsed"] = "-0x1"
+def misname(headers: list[dict[str, Any]]) -> None:
+    for header in headers:
+        header["gasUsed"] = "-0x1"
 
 
 @pytest.mark.parametrize("change", [grind, turn_back, leave_out, misname])
 async def test_a_header_without_its_hash_is_not_believed(
-    chain: Chain, change: Callable[[dict[str, Any]], None]
+    chain: Chain, change: Callable[[list[dict[str, Any]]], None]
 ) -> None:
     await chain.mine(10, 20, 30, 40, 50)
     async with moody(chain.url, Changed) as door:
@@ -224,6 +227,39 @@ async def test_a_header_without_its_hash_is_not_believed(
         drawn = await beacon.fetch(GENESIS + 20)
         assert drawn is not None
         assert drawn.randomness == hash_of(await chain.block(3))
+        await beacon._rpc.close()
+
+
+async def test_a_node_that_answers_of_several_chains_draws_nothing(chain: Chain) -> None:
+    await chain.mine(10, 20)
+    dropped = await chain.block(2)
+    await chain.ask("anvil_rollback", 1)
+    await chain.ask("anvil_setCoinbase", "0x" + "11" * 20)
+    await chain.mine(20, 30, 40)
+    assert await chain.block(2) != dropped
+
+    def forget(headers: list[dict[str, Any]]) -> None:
+        """It has not heard yet that the block before was dropped."""
+        if len(headers) == 2:
+            headers[0] |= dropped
+
+    def mislead(headers: list[dict[str, Any]]) -> None:
+        """The way to the block goes by other times than the block's own."""
+        if len(headers) == 1:
+            headers[0]["timestamp"] = hex(int(headers[0]["timestamp"], 16) + 15)
+
+    def misplace(headers: list[dict[str, Any]]) -> None:
+        if len(headers) == 2:
+            headers[1] |= dropped
+
+    async with moody(chain.url, Changed) as door:
+        beacon = chain.beacon(url=door.url)
+        for change in (forget, mislead):
+            door.change = change  # type: ignore[attr-defined]
+            assert await beacon.fetch(GENESIS + 20) is None
+        door.change = misplace  # type: ignore[attr-defined]
+        with pytest.raises(Forged, match="asked for block 3, got block 2"):
+            await beacon.fetch(GENESIS + 20)
         await beacon._rpc.close()
 
 

@@ -149,6 +149,41 @@ class WithdrawalLimits(BaseModel):
     automatic_daily: int = Field(default=0, ge=0)
 
 
+class TableSetting(BaseModel):
+    """A table of scheduled rounds, and the bond that backs it.
+
+    `program` is the bond's manifest. `beacon` is `drand`, or `block:<network>` with the network's
+    name in the settings, whose blocks count under `confirmations` others. Times are in seconds.
+    Stakes and wins are in the smallest unit of `asset`, the chain's own coin unless it says another
+    one; wins are backed by `coins` of the bond's coin for each `units`, up to `max_liability` in a
+    round. A batch of that many rounds is committed at once.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,32}$")]
+    game: str
+    program: str
+    network: str | None = None
+    address: str | None = None
+    casino: str | None = None
+    asset: str | None = None
+    beacon: Annotated[str, Field(pattern=r"^(drand|block:[a-z0-9-]+)$")] = "drand"
+    confirmations: int = Field(default=0, ge=0)
+    patience: float = Field(default=30.0, gt=0)
+    period: int = Field(default=10, ge=2, le=86_400)
+    lead: int = Field(default=1, ge=1)
+    reveal_window: int = Field(default=600, ge=10, le=86_400)
+    batch: int = Field(default=64, ge=1, le=256)
+    max_liability: int = Field(ge=1)
+    least: int = Field(default=1, ge=1)
+    most: int = Field(ge=1)
+    most_win: int = Field(ge=1)
+    most_player: int = Field(ge=1)
+    coins: int = Field(default=1, ge=1)
+    units: int = Field(default=1, ge=1)
+
+
 class Settings(BaseSettings):
     """Settings by environment variable `FAIRHOUSE_<NAME>`; lists and maps are JSON."""
 
@@ -192,6 +227,7 @@ class Settings(BaseSettings):
         "relay",
         "auditor",
         "keeper",
+        "dealer",
     ]
     cors_origins: list[str] = ["*"]
     api_keys: list[ApiKey] = Field(default=[], repr=False)
@@ -252,6 +288,8 @@ class Settings(BaseSettings):
 
     drand_urls: list[HttpUrl] = Field(default=DRAND_RELAYS, min_length=1, repr=False)
     drand_timeout_s: float = Field(default=3.0, gt=0)
+    tables: list[TableSetting] = []
+    signer_key: str = Field(default="", repr=False)
 
     @property
     def casino_keys(self) -> list[str]:

@@ -188,6 +188,18 @@ class Shelf(ABC, Generic[K, R]):
         self.rows[key] = self.changed[key] = row
 
 
+class Made(Shelf[K, R]):
+    """Rows that are written only: no command asks for them beforehand."""
+
+    @classmethod
+    def find(cls, keys: Sequence[K]) -> Statement:
+        raise NotImplementedError(f"{cls.__name__} is for writing")
+
+    @classmethod
+    def read(cls, row: Sequence[Any]) -> tuple[K, R]:
+        raise NotImplementedError(f"{cls.__name__} is for writing")
+
+
 def _restore(rows: dict[K, R], key: K, before: R | None) -> None:
     if before is None:
         del rows[key]
@@ -206,7 +218,9 @@ class Desk:
     shelves: dict[type[Shelf[Any, Any]], Shelf[Any, Any]] = field(default_factory=dict)
 
     def shelf(self, kind: type[S]) -> S:
-        """The rows of a kind that this batch asked for."""
+        """The rows of a kind that this batch asked for, or makes."""
+        if kind not in self.shelves and issubclass(kind, Made):
+            self.shelves[kind] = kind({}, self.books.later)
         found = self.shelves[kind]
         if not isinstance(found, kind):
             raise TypeError(f"{found} is no {kind}")

@@ -1,4 +1,4 @@
-"""Builds the EVM contract: interface and bytecode, the same bytes on every machine."""
+"""Builds the EVM contracts: interfaces and bytecode, the same bytes on every machine."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ HERE = Path(__file__).resolve().parent
 SOURCES = HERE / "evm" / "src"
 ABI = HERE / "abi" / "casino.json"
 BYTECODE = HERE / "evm" / "build" / "Casino.bin"
+BOND_ABI = HERE / "abi" / "bond.json"
+BOND_BYTECODE = HERE / "evm" / "build" / "Bond.bin"
 SETTINGS = {
     "optimizer": {"enabled": True, "runs": 1000},
     "viaIR": True,
@@ -28,8 +30,13 @@ class CompilerRefused(Exception):
 
 def compile_contract(folder: Path, name: str) -> tuple[list[Any], str]:
     """The ABI and the creation code in hex of a contract in its file. Raises `CompilerRefused`."""
+    return compile_contracts(folder, [name])[name]
+
+
+def compile_contracts(folder: Path, names: list[str]) -> dict[str, tuple[list[Any], str]]:
+    """As `compile_contract`, for several of a folder at once."""
     sources = {path.name: {"content": path.read_text()} for path in sorted(folder.glob("*.sol"))}
-    wanted = {f"{name}.sol": {name: ["abi", "evm.bytecode.object"]}}
+    wanted = {f"{name}.sol": {name: ["abi", "evm.bytecode.object"]} for name in names}
     settings = {**SETTINGS, "outputSelection": wanted}
     request = {"language": "Solidity", "sources": sources, "settings": settings}
     done = subprocess.run(
@@ -43,14 +50,19 @@ def compile_contract(folder: Path, name: str) -> tuple[list[Any], str]:
     answer = json.loads(done.stdout)
     if answer.get("errors"):
         raise CompilerRefused("\n".join(e["formattedMessage"] for e in answer["errors"]))
-    built = answer["contracts"][f"{name}.sol"][name]
-    return built["abi"], built["evm"]["bytecode"]["object"]
+    made = {name: answer["contracts"][f"{name}.sol"][name] for name in names}
+    return {name: (one["abi"], one["evm"]["bytecode"]["object"]) for name, one in made.items()}
 
 
 def artifacts() -> dict[Path, str]:
     """What the build writes: path -> text."""
-    abi, bytecode = compile_contract(SOURCES, "Casino")
-    return {ABI: json.dumps(abi, indent=1) + "\n", BYTECODE: bytecode + "\n"}
+    built = compile_contracts(SOURCES, ["Casino", "Bond"])
+    files = (("Casino", ABI, BYTECODE), ("Bond", BOND_ABI, BOND_BYTECODE))
+    texts: dict[Path, str] = {}
+    for name, abi_file, bytecode_file in files:
+        abi, bytecode = built[name]
+        texts |= {abi_file: json.dumps(abi, indent=1) + "\n", bytecode_file: bytecode + "\n"}
+    return texts
 
 
 def main() -> None:

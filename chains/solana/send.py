@@ -68,10 +68,12 @@ class Program:
         shape = self._verbs[verb]
         kinds = {arg["name"]: arg["type"] for arg in shape["args"]}
         written = {name: _encode(kind, args[name]) for name, kind in kinds.items()}
+        # Texts are seeds without their length.
+        seeds = {name: raw[4 * (kinds[name] == "string") :] for name, raw in written.items()}
         known = {"program": self.address, **accounts}  # Anchor appends it for events, unnamed
         metas = []
         for account in shape["accounts"]:
-            key = known.setdefault(account["name"], self._address(account, known, written))
+            key = known.setdefault(account["name"], self._address(account, known, seeds))
             metas.append(
                 AccountMeta(key, account.get("signer", False), account.get("writable", False))
             )

@@ -1,4 +1,4 @@
-"""Builds the Solana program: names from the IDL, an object from clang, a file that loads."""
+"""Builds the Solana programs: names from the IDL, an object from clang, a file that loads."""
 
 from __future__ import annotations
 
@@ -7,16 +7,33 @@ import re
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from contracts.solana.postlink import link
 
 HERE = Path(__file__).resolve().parent
-IDL = HERE.parent / "idl" / "casino.json"
-SOURCE = HERE / "src" / "casino.c"
-HEADER = HERE / "src" / "discriminators.h"
-PROGRAM = HERE / "build" / "casino.so"
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A program by its files: what declares it, what it is written in, what is made of both."""
+
+    idl: Path
+    source: Path
+    header: Path
+    program: Path
+
+
+def built(name: str, header: str) -> Built:
+    idl, source = HERE.parent / "idl" / f"{name}.json", HERE / "src" / f"{name}.c"
+    return Built(idl, source, HERE / "src" / header, HERE / "build" / f"{name}.so")
+
+
+CASINO = built("casino", "discriminators.h")
+BOND = built("bond", "bond_discriminators.h")
+IDL, SOURCE, HEADER, PROGRAM = CASINO.idl, CASINO.source, CASINO.header, CASINO.program
 
 # -mcpu=v2: the runtime sign-extends 32-bit arithmetic where clang's later instruction sets do not.
 CLANG = [
@@ -36,11 +53,11 @@ class CompilerRefused(Exception):
     """The sources have errors or warnings; says all of them."""
 
 
-def header() -> str:
+def header(which: Built = CASINO) -> str:
     """The C names of what the IDL declares: verbs, events, accounts, errors."""
-    idl = json.loads(IDL.read_text())
+    idl = json.loads(which.idl.read_text())
     lines = [
-        "// Written from contracts/idl/casino.json by contracts/solana/build.py.",
+        f"// Written from contracts/idl/{which.idl.name} by contracts/solana/build.py.",
         "#pragma once",
         '#include "sol.h"',
         "",
@@ -75,10 +92,11 @@ def compile_object(source: Path = SOURCE, *flags: str) -> bytes:
 
 
 def main() -> None:
-    HEADER.write_text(header())
-    PROGRAM.parent.mkdir(exist_ok=True)
-    PROGRAM.write_bytes(link(compile_object()))
-    print(f"{PROGRAM.relative_to(HERE.parents[1])}: {PROGRAM.stat().st_size} bytes")
+    for one in (CASINO, BOND):
+        one.header.write_text(header(one))
+        one.program.parent.mkdir(exist_ok=True)
+        one.program.write_bytes(link(compile_object(one.source)))
+        print(f"{one.program.relative_to(HERE.parents[1])}: {one.program.stat().st_size} bytes")
 
 
 if __name__ == "__main__":

@@ -58,8 +58,13 @@ def verify(
     """Whether `commit` stands at `position` among `count` leaves under `root`."""
     if not 0 <= position < count or len(proof) != depth(count):
         return False
+    return climb(commit, position=position, proof=proof) == root
+
+
+def climb(commit: bytes, *, position: int, proof: Sequence[bytes]) -> bytes:
+    """The root that a proof leads to, whatever it is worth."""
     found = leaf(commit)
     for height, sibling in enumerate(proof):
         right = position >> height & 1
         found = node(sibling, found) if right else node(found, sibling)
-    return found == root
+    return found

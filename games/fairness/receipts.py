@@ -79,26 +79,27 @@ class Receipt:
 
 
 def check_receipts(
-    receipts: Sequence[Receipt], *, commit: bytes, count: int | None = None
+    receipts: Sequence[Receipt], *, previous: bytes, first: int = 0, count: int | None = None
 ) -> bytes:
-    """The digest of the last receipt of a pair, all of them given from nonce 0 on.
+    """The digest of the last of a pair's receipts, which begin at the nonce `first`.
 
-    `count` is how many bets the house says it took with the seed. Raises `NonceReused`,
-    `NonceSkipped` or `LinkBroken`; `BrokenReceipts` itself for another pair or another count.
+    `previous` is what the first one holds on to: the pair's commitment at nonce 0. `count` is how
+    many bets the house says it took with the seed. Raises `NonceReused`, `NonceSkipped` or
+    `LinkBroken`; `BrokenReceipts` itself for another pair or another count.
     """
-    last = commit
+    last = previous
     for at, receipt in enumerate(receipts):
+        nonce = first + at
         if receipt.pair != receipts[0].pair:
             raise BrokenReceipts(at, f"{receipt.pair} is not {receipts[0].pair}")
-        if receipt.nonce < at:
+        if receipt.nonce < nonce:
             raise NonceReused(at, f"nonce {receipt.nonce} came before")
-        if receipt.nonce > at:
-            raise NonceSkipped(at, f"nonce {at} is missing before {receipt.nonce}")
+        if receipt.nonce > nonce:
+            raise NonceSkipped(at, f"nonce {nonce} is missing before {receipt.nonce}")
         if receipt.previous != last:
             raise LinkBroken(at, f"it holds on to {receipt.previous.hex()}, not {last.hex()}")
         last = receipt.digest
-    if count is not None and count != len(receipts):
-        raise BrokenReceipts(
-            len(receipts), f"{count} bets were taken, and {len(receipts)} have a receipt"
-        )
+    if count is not None and count != first + len(receipts):
+        taken = first + len(receipts)
+        raise BrokenReceipts(len(receipts), f"{count} bets were taken, and {taken} have a receipt")
     return last

@@ -2,46 +2,21 @@
 
 from __future__ import annotations
 
-import base64
-import json
-from collections.abc import Mapping
 from typing import Any
 
-from solders.account import Account
-from solders.instruction import Instruction
 from solders.keypair import Keypair
-from solders.litesvm import LiteSVM
-from solders.message import MessageV0
 from solders.pubkey import Pubkey
-from solders.transaction import VersionedTransaction
-from solders.transaction_metadata import FailedTransactionMetadata, TransactionMetadata
+from solders.transaction_metadata import TransactionMetadata
 
-from chains.solana.decode import Decoder
-from chains.solana.send import Program
 from contracts.solana import build, deploy
 from games import range as range_game
 from games.fairness import bets, merkle
+from tests.contracts.solana_runtime import CHAIN, SOL, Refused, Runtime
 
-CHAIN = b"solana:EtWTRABZaYq6iMfeYKouRu166VU2xqa1"
-IDL = json.loads(build.IDL.read_text())
-ERRORS = {entry["code"]: entry["name"] for entry in IDL["errors"]}
-SOL = 1_000_000_000
-SIZES = {"pubkey": 32, "u64": 8, "u32": 4, "u16": 2, "u8": 1, "bool": 1}
+__all__ = ["CHAIN", "SOL", "House", "Refused", "expected_roll"]
 
 
-class Refused(Exception):
-    """A transaction failed; `name` is the program's own word for it, if it has one."""
-
-    def __init__(self, failed: FailedTransactionMetadata) -> None:
-        self.name = ERRORS.get(getattr(getattr(failed.err(), "err", lambda: None), "code", -1), "")
-        text = str(failed.err()) + "\n" + "\n".join(failed.meta().logs())
-        for code, name in ERRORS.items():
-            if f"custom program error: {code:#x}" in text:
-                self.name = name
-        super().__init__(f"{self.name} {text}")
-
-
-class House:
+class House(Runtime):
     """One chain with one casino. Every verb signs with whoever is named and returns the meta."""
 
     def __init__(
@@ -52,23 +27,16 @@ class House:
         player: Keypair | None = None,
         signatures: bool = True,
     ) -> None:
-        self.svm = LiteSVM().with_sigverify(signatures)
-        self.program_key = program or Keypair()
-        self.owner, self.keeper, self.player = Keypair(), Keypair(), player or Keypair()
-        for who in (self.owner, self.keeper, self.player):
-            self.svm.airdrop(who.pubkey(), 1_000 * SOL)
-        self.chain = chain
-        self.program = Program(IDL, str(self.program_key.pubkey()))
-        self.decoder = Decoder(IDL, str(self.program_key.pubkey()))
-        self.compute_units: dict[str, int] = {}
-
-    def deploy(self) -> None:
-        steps = deploy.deployment(
-            self.owner.pubkey(), self.program_key, Keypair(), build.PROGRAM.read_bytes()
+        self.keeper, self.player = Keypair(), player or Keypair()
+        super().__init__(
+            build.CASINO,
+            Keypair(),
+            self.keeper,
+            self.player,
+            chain=chain,
+            program=program,
+            signatures=signatures,
         )
-        for instructions, signers in steps:
-            self.send(instructions, self.owner, *signers)
-        self.svm.warp_to_slot(self.svm.get_clock().slot + 2)
 
     def initialize(self, authority: Keypair | None = None, **changed: Any) -> TransactionMetadata:
         args = {
@@ -87,23 +55,6 @@ class House:
         self.initialize()
         self.call("fund_vault", {"amount": vault}, {"funder": self.owner.pubkey()}, self.owner)
         return self
-
-    def send(self, instructions: list[Instruction], *signers: Keypair) -> TransactionMetadata:
-        self.svm.expire_blockhash()
-        message = MessageV0.try_compile(
-            signers[0].pubkey(), instructions, [], self.svm.latest_blockhash()
-        )
-        result = self.svm.send_transaction(VersionedTransaction(message, list(signers)))
-        if isinstance(result, FailedTransactionMetadata):
-            raise Refused(result)
-        return result
-
-    def call(
-        self, verb: str, args: Mapping[str, Any], accounts: Mapping[str, Pubkey], *who: Keypair
-    ) -> TransactionMetadata:
-        done = self.send([self.program.call(verb, args, accounts)], *who)
-        self.compute_units[verb] = done.compute_units_consumed()
-        return done
 
     def commit(self, root: bytes, first: int, count: int, **changed: Any) -> TransactionMetadata:
         args = {"root": root, "first": first, "count": count, "kind": 0}
@@ -143,54 +94,9 @@ class House:
         args = {"smallest_stake": smallest_stake, "largest_share_bp": largest_share_bp}
         return self.call("set_limits", args, {"owner": self.owner.pubkey()}, self.owner)
 
-    def enrich(self, address: Pubkey, lamports: int) -> None:
-        """Give an account more than any airdrop could."""
-        account = self.svm.get_account(address)
-        data, owner = (account.data, account.owner) if account else (b"", deploy.SYSTEM)
-        self.svm.set_account(address, Account(lamports, data, owner))
-
-    def rewrite(self, address: Pubkey, kind: str, **values: int) -> None:
-        """Put numbers into an account of the program, as no transaction could."""
-        account = self.svm.get_account(address)
-        assert account is not None
-        data = bytearray(account.data)
-        for name, value in values.items():
-            at, size = place_of(kind, name)
-            data[at : at + size] = value.to_bytes(size, "little")
-        self.svm.set_account(address, Account(account.lamports, bytes(data), account.owner))
-
-    @property
-    def now(self) -> int:
-        return self.svm.get_clock().unix_timestamp
-
-    def pass_time(self, seconds: int) -> None:
-        clock = self.svm.get_clock()
-        clock.unix_timestamp = clock.unix_timestamp + seconds
-        self.svm.set_clock(clock)
-
-    def balance(self, address: Pubkey) -> int:
-        return self.svm.get_balance(address) or 0
-
     @property
     def vault(self) -> Pubkey:
         return self.program.derive(b"vault")
-
-    def events(self, done: TransactionMetadata) -> list[tuple[str, dict[str, object]]]:
-        lines = [line.removeprefix("Program data: ") for line in done.logs() if "data: " in line]
-        return [self.decoder.decode("data", base64.b64decode(line)) for line in lines]
-
-
-def place_of(kind: str, name: str) -> tuple[int, int]:
-    """Where an account of the program keeps a field, and its size."""
-    at = 8
-    fields = next(one["type"]["fields"] for one in IDL["types"] if one["name"] == kind)
-    for field in fields:
-        type_ = field["type"]
-        size = type_["array"][1] if isinstance(type_, dict) else SIZES[type_]
-        if field["name"] == name:
-            return at, size
-        at += size
-    raise KeyError(name)
 
 
 def expected_roll(house: House, index: int, seed: bytes, client_seed: bytes, **bet: int) -> int:

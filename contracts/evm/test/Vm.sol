@@ -10,6 +10,8 @@ interface Vm {
     function warp(uint256 timestamp) external;
     function expectRevert(bytes calldata data) external;
     function expectEmit() external;
+    function addr(uint256 privateKey) external pure returns (address);
+    function sign(uint256 privateKey, bytes32 digest) external pure returns (uint8 v, bytes32 r, bytes32 s);
     function readFile(string calldata path) external view returns (string memory);
     function readLine(string calldata path) external view returns (string memory);
     function parseJsonUint(string calldata json, string calldata key) external pure returns (uint256);
@@ -27,13 +29,22 @@ interface Vm {
 library Built {
     Vm private constant vm = Vm(address(uint160(uint256(keccak256("hevm cheat code")))));
 
-    function casino(address keeper, uint64 patience, uint64 penalty) internal returns (address made) {
-        bytes memory code = vm.parseBytes(string.concat("0x", vm.readLine("build/Casino.bin")));
-        code = abi.encodePacked(code, abi.encode(keeper, patience, penalty));
+    function casino(address keeper, uint64 patience, uint64 penalty) internal returns (address) {
+        return made("Casino", abi.encode(keeper, patience, penalty));
+    }
+
+    function bond(address keeper, address signer, uint64 claimWindow) internal returns (address) {
+        return made("Bond", abi.encode(keeper, signer, claimWindow));
+    }
+
+    function made(string memory name, bytes memory settings) private returns (address place) {
+        string memory file = string.concat("build/", name, ".bin");
+        bytes memory code = vm.parseBytes(string.concat("0x", vm.readLine(file)));
+        code = abi.encodePacked(code, settings);
         assembly ("memory-safe") {
-            made := create(0, add(code, 32), mload(code))
+            place := create(0, add(code, 32), mload(code))
         }
-        require(made != address(0), "not built");
+        require(place != address(0), "not built");
     }
 }
 

@@ -1,41 +1,8 @@
 // The casino on Solana, the sibling of contracts/evm: same verbs, same events, same arithmetic.
 #include "house.h"
+#include "reader.h"
 
 #define SHORTEST_WINDOW 10
-#define NEED(condition, error) \
-    do { if (!(condition)) return error; } while (0)
-
-typedef struct { const u8 *bytes; u64 left; bool whole; } Reader;
-
-static const u8 *take(Reader *reader, u64 length) {
-    static const u8 NOTHING[32] = {0};
-    if (length > reader->left) {
-        reader->whole = false;
-        return NOTHING;
-    }
-    const u8 *at = reader->bytes;
-    reader->bytes += length, reader->left -= length;
-    return at;
-}
-
-INLINE u16 take16(Reader *r) { const u8 *at = take(r, 2); return (u16)(at[0] | at[1] << 8); }
-INLINE u32 take32(Reader *r) { u32 low = take16(r); return low | (u32)take16(r) << 16; }
-INLINE u64 take64(Reader *r) { return *(const u64 *)take(r, 8); }
-INLINE bool spent(const Reader *r) { return r->whole && r->left == 0; }
-INLINE Info *at(Input *input, u64 place) { return &input->accounts[place]; }
-
-static const u8 LOADER_V3[KEY] = {2, 168, 246, 145, 78, 136, 161, 176, 226, 16, 21, 62, 247, 99, 174, 43,
-                                  0, 194, 185, 61, 22, 193, 36, 210, 192, 83, 122, 16, 4, 128, 0, 0};
-
-// Only who may upgrade the program can be first to initialize it: otherwise anybody could take a fresh deployment.
-static bool is_authority(const Info *authority, const Info *program_data, const Input *input) {
-    u8 address[KEY], bump;
-    Slice seed = {input->program, KEY};
-    if (sol_try_find_program_address(&seed, 1, LOADER_V3, address, &bump)) return false;
-    const u8 *data = program_data->data;
-    return same(address, program_data->key) && same(program_data->owner, LOADER_V3) && program_data->data_length >= 45 &&
-           data[0] == 3 && data[12] == 1 && same(data + 13, authority->key);
-}
 
 static void say_limits(const House *house, const Input *input) {
     Event event;
@@ -274,7 +241,8 @@ static u64 settle_bet(Input *input, Reader *args) {
     Wager wager = {bet->player, bet->client_seed, bet->index, bet->stake, bet->low, bet->high};
     u8 digest[32], outcome[32];
     bet_commit(&place, bet->index, seed, digest);
-    NEED(proves(bet->root, digest, bet->index - bet->first, bet->count, proof), SeedRefused);
+    Path path = {bet->index - bet->first, bet->count, proof};
+    NEED(proves(bet->root, digest, &path), SeedRefused);
     bet_hash(&place, &wager, digest);
     bet_outcome(&place, bet->index, seed, digest, outcome);
     u16 roll = (u16)below(outcome, FACES);
@@ -383,24 +351,6 @@ static u64 defund_vault(Input *input, Reader *args) {
     *vault->lamports -= amount;
     *owner->lamports += amount;
     return 0;
-}
-
-// The program's own words come back to it here, and mean something to readers alone.
-static u64 heard(Input *input) {
-    u8 bump;
-    NEED(input->count == 1, WrongAccount);
-    NEED(at(input, 0)->signer, MissingSignature);
-    NEED(is_voice(at(input, 0), input->program, &bump), WrongAccount);
-    return 0;
-}
-
-// Every verb ends with the accounts that Anchor appends for events: who signs them, and this program.
-static bool take_voice(Input *input) {
-    if (input->count < 2) return false;
-    input->count -= 2;
-    input->voice = at(input, input->count);
-    return same(at(input, input->count + 1)->key, input->program) &&
-           is_voice(input->voice, input->program, &input->voice_bump);
 }
 
 u64 entrypoint(u8 *memory) {

@@ -29,6 +29,8 @@ typedef struct { u64 slot; i64 epoch_start; u64 epoch, leader_epoch; i64 unix_ti
 typedef struct { u64 lamports_per_byte; u64 threshold_bits; u8 burn_percent; u8 pad[7]; } Rent;
 
 extern u64 sol_sha256(const Slice *parts, u64 count, u8 *digest);
+extern u64 sol_keccak256(const Slice *parts, u64 count, u8 *digest);
+extern u64 sol_secp256k1_recover(const u8 *digest, u64 recovery, const u8 *signature, u8 *point);
 extern u64 sol_log_data(const Slice *fields, u64 count);
 extern u64 sol_invoke_signed_c(const Call *call, const Info *infos, u64 infos_length, const SignerSeeds *signers, u64 signers_length);
 extern u64 sol_try_find_program_address(const Slice *seeds, u64 count, const u8 *program, u8 *address, u8 *bump);
@@ -40,7 +42,9 @@ extern u64 sol_memset_(u8 *to, u8 value, u64 length);
 extern u64 sol_memcmp_(const u8 *a, const u8 *b, u64 length, int *result);
 
 #define KEY 32
+#ifndef MOST_ACCOUNTS
 #define MOST_ACCOUNTS 8
+#endif
 #define SPARE 10240
 
 INLINE bool same(const u8 *a, const u8 *b) {

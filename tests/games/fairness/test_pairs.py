@@ -135,8 +135,8 @@ def test_an_outcome_takes_nothing_outside_the_rules(changed: dict[str, object]) 
 
 def test_receipts_in_a_row_hold_on_to_one_another() -> None:
     made = row(5)
-    assert receipts.check_receipts(made, commit=COMMIT, count=5) == made[-1].digest
-    assert receipts.check_receipts([], commit=COMMIT, count=0) == COMMIT
+    assert receipts.check_receipts(made, previous=COMMIT, count=5) == made[-1].digest
+    assert receipts.check_receipts([], previous=COMMIT, count=0) == COMMIT
 
 
 def test_every_field_of_a_receipt_changes_its_digest() -> None:
@@ -159,39 +159,39 @@ def test_every_field_of_a_receipt_changes_its_digest() -> None:
 def test_a_bet_left_out_of_a_row_is_noticed_at_its_place() -> None:
     made = row(4)
     with pytest.raises(receipts.NonceSkipped, match="nonce 2 is missing") as skipped:
-        receipts.check_receipts([*made[:2], made[3]], commit=COMMIT)
+        receipts.check_receipts([*made[:2], made[3]], previous=COMMIT)
     assert skipped.value.at == 2
 
 
 def test_a_nonce_used_twice_is_noticed_at_its_place() -> None:
     made = row(3)
     with pytest.raises(receipts.NonceReused, match="nonce 1 came before"):
-        receipts.check_receipts([*made[:2], made[1]], commit=COMMIT)
+        receipts.check_receipts([*made[:2], made[1]], previous=COMMIT)
 
 
 def test_a_receipt_changed_afterwards_breaks_the_link_behind_it() -> None:
     made = row(3)
     made[1] = replace(made[1], stake=1)
     with pytest.raises(receipts.LinkBroken) as broken:
-        receipts.check_receipts(made, commit=COMMIT)
+        receipts.check_receipts(made, previous=COMMIT)
     assert broken.value.at == 2
 
 
 def test_receipts_of_another_seed_are_refused() -> None:
     with pytest.raises(receipts.LinkBroken):
-        receipts.check_receipts(row(2), commit=PAIR.commit(bytes(32)))
+        receipts.check_receipts(row(2), previous=PAIR.commit(bytes(32)))
 
 
 def test_receipts_of_two_pairs_are_no_row() -> None:
     made = row(2)
     made[1] = replace(made[1], pair=replace(PAIR, epoch=1))
     with pytest.raises(receipts.BrokenReceipts, match="epoch=1"):
-        receipts.check_receipts(made, commit=COMMIT)
+        receipts.check_receipts(made, previous=COMMIT)
 
 
 def test_a_bet_without_a_receipt_is_noticed_by_the_count() -> None:
     with pytest.raises(receipts.BrokenReceipts, match="4 bets were taken, and 3"):
-        receipts.check_receipts(row(3), commit=COMMIT, count=4)
+        receipts.check_receipts(row(3), previous=COMMIT, count=4)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,167 @@
+"""Tables: which game is played, within which limits, and to which bond it is bound.
+
+A table's name is the word that its commitments on chain carry. Its pay table is a version that
+never changes; which one a round pays by was fixed with the batch that its seed was drawn in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from psycopg.rows import tuple_row
+
+import games
+from casino import rows
+from chains.evm import address as evm
+from chains.solana import address as solana
+from games import paytables
+from games.fairness.rounds import Round as Place
+from games.rules import Game
+
+GAMES: Mapping[str, Game] = {name.decode(): game for name, game in games.GAMES.items()}
+ROOMS = {"eip155": evm, "solana": solana}
+BP = 10_000
+
+KEPT = b"SELECT id FROM pay_tables WHERE digest = %s"
+KEEP = b"""
+INSERT INTO pay_tables (game, digest, encoded, least_bp, most_bp) VALUES (%s, %s, %s, %s, %s)
+ON CONFLICT (digest) DO NOTHING
+"""
+SET = b"""
+INSERT INTO round_tables AS t (casino_id, name, game, pay_id, asset, network, program, beacon,
+    least, most, most_win, most_player, coins, units)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+ON CONFLICT (network, program, name) DO UPDATE SET pay_id = excluded.pay_id,
+    asset = excluded.asset, beacon = excluded.beacon, least = excluded.least, most = excluded.most,
+    most_win = excluded.most_win, most_player = excluded.most_player, coins = excluded.coins,
+    units = excluded.units
+WHERE (t.casino_id, t.game) = (excluded.casino_id, excluded.game)
+RETURNING id
+"""
+TABLES = b"""
+SELECT t.id, t.casino_id, c.slug, t.name, t.game, t.pay_id, t.asset, t.network, t.program,
+    t.beacon, t.least, t.most, t.most_win, t.most_player, t.coins, t.units, t.paused_at, t.trouble
+FROM round_tables t JOIN casinos c ON c.id = t.casino_id ORDER BY t.id
+"""
+PAYS = b"SELECT id, game, encoded FROM pay_tables"
+STOP = b"UPDATE round_tables SET trouble = %s WHERE id = %s AND trouble IS DISTINCT FROM %s"
+
+
+class BadTable(ValueError):
+    """A table that may not be played: the game is unknown, or its pay table is out of the band."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What may be staked and won, in the smallest unit of the table's asset.
+
+    `least` and `most` are of one stake, `most_win` of one payout, `most_player` of all stakes of a
+    player in a round. A win is backed by the bond with `coins` of its coin for each `units`.
+    """
+
+    least: int
+    most: int
+    most_win: int
+    most_player: int
+    coins: int = 1
+    units: int = 1
+
+    def liability(self, win: int) -> int:
+        """What backs a win, in the bond's coin, rounded up."""
+        return -(-win * self.coins // self.units)
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table as it is set; `pay_id` is the pay table of batches to come."""
+
+    id: int
+    casino_id: int
+    casino: str
+    name: str
+    game: str
+    pay_id: int
+    asset: str
+    network: str
+    program: str
+    beacon: str
+    limits: Limits
+    paused_at: datetime | None = None
+    trouble: str | None = None
+
+    @property
+    def rules(self) -> Game:
+        return GAMES[self.game]
+
+    def place(self, number: int) -> Place:
+        """A round of it, as commitments and outcomes know it."""
+        program = ROOMS[self.network.partition(":")[0]].parse(self.program)
+        return Place(self.network.encode(), program, self.name.encode(), number)
+
+
+async def keep(connection: rows.Connection, game: str, pays: Any) -> int:
+    """The number of a pay table, kept for good. Raises `BadTable` for one outside the band."""
+    rules = GAMES.get(game)
+    if rules is None:
+        raise BadTable(f"no game is called {game}")
+    try:
+        paytables.check_band(rules, pays)
+    except paytables.OutsideBand as error:
+        raise BadTable(str(error)) from error
+    low, high = rules.bounds(pays)
+    digest = paytables.digest(rules, pays).hex()
+    values = (game, digest, pays.encoded(), round(low * BP), round(high * BP))
+    await connection.execute(KEEP, values)
+    async with connection.cursor(row_factory=tuple_row) as cursor:
+        await cursor.execute(KEPT, (digest,))
+        [(id,)] = await cursor.fetchall()
+    return int(id)
+
+
+async def settle(connection: rows.Connection, table: Table) -> int:
+    """Make a table as it is set, or change one; its number.
+
+    Raises `BadTable` when the name is taken at this bond by another game or casino.
+    """
+    limits = table.limits
+    names = (table.casino_id, table.name, table.game, table.pay_id, table.asset, table.network)
+    amounts = (limits.least, limits.most, limits.most_win, limits.most_player)
+    values = (*names, table.program, table.beacon, *amounts, limits.coins, limits.units)
+    async with connection.cursor(row_factory=tuple_row) as cursor:
+        await cursor.execute(SET, values)
+        found = await cursor.fetchall()
+    if not found:
+        raise BadTable(f"another game or casino has a table {table.name} at {table.program}")
+    return int(found[0][0])
+
+
+async def stop(connection: rows.Connection, table_id: int, trouble: str | None) -> bool:
+    """Say why no more rounds are committed at a table, or that they are; whether that is new."""
+    changed = await connection.execute(STOP, (trouble, table_id, trouble))
+    return changed.rowcount > 0
+
+
+async def all_tables(connection: rows.Connection) -> list[Table]:
+    async with connection.cursor(row_factory=tuple_row) as cursor:
+        await cursor.execute(TABLES)
+        return [_table(row) for row in await cursor.fetchall()]
+
+
+async def all_pays(connection: rows.Connection) -> dict[int, Any]:
+    """Pay tables by their numbers."""
+    async with connection.cursor(row_factory=tuple_row) as cursor:
+        await cursor.execute(PAYS)
+        return {
+            id: type(GAMES[game].PAYS).decoded(bytes(encoded))
+            for id, game, encoded in await cursor.fetchall()
+            if game in GAMES
+        }
+
+
+def _table(row: tuple[Any, ...]) -> Table:
+    limits = Limits(*map(int, row[10:16]))
+    values: tuple[Any, ...] = (*row[:10], limits, *row[16:])
+    return Table(*values)

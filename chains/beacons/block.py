@@ -51,6 +51,7 @@ class FirstBlock(Beacon):
     """The first block of a chain after a closing, once `confirmations` blocks are on top of it.
 
     With fewer than a reorg may take, what this process drew another one may not find any more.
+    `rpc` is the beacon's own: it is closed with it.
     """
 
     kind = BLOCK
@@ -81,6 +82,10 @@ class FirstBlock(Beacon):
         except RpcError as error:
             logger.warning("the beacon's chain cannot be asked: {}", error)
             return None
+
+    async def close(self) -> None:
+        await super().close()
+        await self._rpc.close()
 
     async def _first(self, after: float) -> int | None:
         """The first block later than a moment, of those that are deep enough.

@@ -115,9 +115,9 @@ async def test_a_block_is_not_drawn_before_enough_others_are_on_top_of_it(chain:
     beacon = chain.beacon(confirmations=3)
     for moment in (30, 40, 50):
         await chain.mine(moment)
-        assert await beacon.fetch(GENESIS + 20) is None
+        assert await beacon.look(GENESIS + 20) is None
     await chain.mine(60)
-    drawn = await beacon.fetch(GENESIS + 20)
+    drawn = await beacon.look(GENESIS + 20)
     assert drawn is not None
     assert drawn.round == 3
 
@@ -127,12 +127,12 @@ async def test_a_reorg_changes_no_draw_that_was_deep_enough(chain: Chain) -> Non
     beacon, shallow = chain.beacon(confirmations=2), chain.beacon(confirmations=0)
     first = await shallow.fetch(GENESIS + 20)
     assert first is not None
-    assert await beacon.fetch(GENESIS + 20) is None
+    assert await beacon.look(GENESIS + 20) is None
     await chain.reorg(2)
     await chain.mine(50, 60)
-    assert await beacon.fetch(GENESIS + 20) is None
+    assert await beacon.look(GENESIS + 20) is None
     await chain.mine(70)
-    drawn = await beacon.fetch(GENESIS + 20)
+    drawn = await beacon.look(GENESIS + 20)
     block = await chain.block(5)
     assert drawn is not None
     assert (drawn.round, drawn.randomness) == (5, hash_of(block))
@@ -159,7 +159,7 @@ async def test_a_chain_that_stands_still_is_waited_for_and_then_gone(chain: Chai
         await chain.beacon(patience_s=0).fetch(GENESIS + 20)
     nowhere = chain.beacon(url="http://127.0.0.1:9")
     assert await nowhere.fetch(GENESIS + 2) is None
-    await nowhere._rpc.close()
+    await nowhere.close()
     # Nobody is asked for a block of the future.
     assert await chain.beacon(patience_s=0).fetch(time.time() + 60) is None
 
@@ -222,12 +222,12 @@ async def test_a_header_without_its_hash_is_not_believed(
         door.change = change  # type: ignore[attr-defined]
         beacon = chain.beacon(url=door.url)
         with pytest.raises(Forged, match=r"has not the hash|another shape"):
-            await beacon.fetch(GENESIS + 20)
+            await beacon.look(GENESIS + 20)
         beacon._rpc.node.providers.append(chain.rpc.node.providers[0])
-        drawn = await beacon.fetch(GENESIS + 20)
+        drawn = await beacon.look(GENESIS + 20)
         assert drawn is not None
         assert drawn.randomness == hash_of(await chain.block(3))
-        await beacon._rpc.close()
+        await beacon.close()
 
 
 async def test_a_node_that_answers_of_several_chains_draws_nothing(chain: Chain) -> None:
@@ -256,11 +256,11 @@ async def test_a_node_that_answers_of_several_chains_draws_nothing(chain: Chain)
         beacon = chain.beacon(url=door.url)
         for change in (forget, mislead):
             door.change = change  # type: ignore[attr-defined]
-            assert await beacon.fetch(GENESIS + 20) is None
+            assert await beacon.look(GENESIS + 20) is None
         door.change = misplace  # type: ignore[attr-defined]
         with pytest.raises(Forged, match="asked for block 3, got block 2"):
-            await beacon.fetch(GENESIS + 20)
-        await beacon._rpc.close()
+            await beacon.look(GENESIS + 20)
+        await beacon.close()
 
 
 def changed(header: list[bytes], place: int, value: bytes) -> list[bytes]:

@@ -1,8 +1,8 @@
-"""Draws of drand's quicknet: heard from any of its relays, believed for their signature alone.
+"""Draws of drand's quicknet: heard from any of its endpoints, believed for their signature alone.
 
 A draw is a BLS signature over the number of its round, which a threshold of drand's members must
 make together: nobody can choose it, and nobody outside that threshold knows it early. It is the
-only possible one, so relays cannot lie, only be silent; and a chain that ended stays checkable,
+only possible one, so endpoints cannot lie, only be silent; and a chain that ended stays checkable,
 because its public key is here (scheme bls-unchained-g1-rfc9380, drand/drand crypto/schemes.go).
 """
 
@@ -30,8 +30,8 @@ from chains.redaction import plainly, redacted
 # Of the RFC; the older scheme bls-unchained-on-g1 signed under G2's, with points of the same size.
 DOMAIN = b"BLS_SIG_BLS12381G1_XMD:SHA-256_SSWU_RO_NUL_"
 TIMEOUT_S = 3.0
-SLOW_S = 0.2  # after which the next relay is asked beside those that have not answered
-ASIDE_S = 600.0  # for which a relay that said something wrong is not asked
+SLOW_S = 0.2  # after which the next endpoint is asked beside those that have not answered
+ASIDE_S = 600.0  # for which an endpoint that said something wrong is not asked
 LONGEST = 4096  # bytes of an answer; a true one has some 250
 
 
@@ -83,7 +83,7 @@ Heard = Drawn | Forged | None  # a lie is heard, too; None is silence
 
 
 class Answer(msgspec.Struct):
-    """What a relay says of a round, in its first API, which all relays have."""
+    """What an endpoint says of a round, in its first API, which all endpoints have."""
 
     round: int
     randomness: Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")]
@@ -91,7 +91,7 @@ class Answer(msgspec.Struct):
 
 
 @dataclass(slots=True)
-class Relay:
+class Endpoint:
     """One place that has draws, and until when it is not asked."""
 
     url: str = field(repr=False)
@@ -99,7 +99,7 @@ class Relay:
 
 
 class Drand(Beacon):
-    """A drand chain by way of its relays (`urls` without the chain's hash)."""
+    """A drand chain by way of its endpoints (`urls` without the chain's hash)."""
 
     kind = DRAND
 
@@ -112,9 +112,9 @@ class Drand(Beacon):
         chain: Chain = QUICKNET,
     ) -> None:
         if not urls:
-            raise ValueError("drand needs at least one relay")
+            raise ValueError("drand needs at least one endpoint")
         super().__init__(chain.hash, patience_s=patience_s)
-        self.relays = [Relay(url.rstrip("/")) for url in urls]
+        self.endpoints = [Endpoint(url.rstrip("/")) for url in urls]
         self.chain = chain
         self._timeout = aiohttp.ClientTimeout(total=timeout_s)
         self._session: aiohttp.ClientSession | None = None
@@ -129,16 +129,16 @@ class Drand(Beacon):
         number = self.due(closes_at)
         now = time.monotonic()
         # Those aside are better than none.
-        relays = [one for one in self.relays if one.aside_until <= now] or self.relays
+        endpoints = [one for one in self.endpoints if one.aside_until <= now] or self.endpoints
         lies = []
-        async with contextlib.aclosing(self._answers(relays, number)) as answers:
+        async with contextlib.aclosing(self._answers(endpoints, number)) as answers:
             async for heard in answers:
                 if isinstance(heard, Drawn):
                     return heard
                 if isinstance(heard, Forged):
                     lies.append(heard)
-        if len(lies) == len(relays):
-            raise Forged(f"no relay of drand has a true round {number}: {lies[0]}")
+        if len(lies) == len(endpoints):
+            raise Forged(f"no endpoint of drand has a true round {number}: {lies[0]}")
         return None
 
     async def close(self) -> None:
@@ -147,18 +147,18 @@ class Drand(Beacon):
             await self._session.close()
             self._session = None
 
-    async def _answers(self, relays: Sequence[Relay], number: int) -> AsyncGenerator[Heard]:
-        """What relays say, as it comes: one more is asked when one had nothing, or is slow."""
+    async def _answers(self, endpoints: Sequence[Endpoint], number: int) -> AsyncGenerator[Heard]:
+        """What endpoints say, as it comes: one more is asked when one had nothing, or is slow."""
         asked: list[asyncio.Task[Heard]] = []
         waiting: set[asyncio.Task[Heard]] = set()
         try:
-            while waiting or len(asked) < len(relays):
-                if len(asked) < len(relays):
-                    asked.append(asyncio.create_task(self._hear(relays[len(asked)], number)))
+            while waiting or len(asked) < len(endpoints):
+                if len(asked) < len(endpoints):
+                    asked.append(asyncio.create_task(self._hear(endpoints[len(asked)], number)))
                     waiting.add(asked[-1])
                 done, waiting = await asyncio.wait(
                     waiting,
-                    timeout=SLOW_S if len(asked) < len(relays) else None,
+                    timeout=SLOW_S if len(asked) < len(endpoints) else None,
                     return_when=asyncio.FIRST_COMPLETED,
                 )
                 for one in done:
@@ -168,21 +168,21 @@ class Drand(Beacon):
                 one.cancel()
             await asyncio.gather(*asked, return_exceptions=True)
 
-    async def _hear(self, relay: Relay, number: int) -> Heard:
-        """What one relay says; a lie sets it aside."""
-        body = await self._get(relay, f"{self.chain_hash.hex()}/public/{number}")
+    async def _hear(self, endpoint: Endpoint, number: int) -> Heard:
+        """What one endpoint says; a lie sets it aside."""
+        body = await self._get(endpoint, f"{self.chain_hash.hex()}/public/{number}")
         if body is None:
             return None
         try:
             # Some milliseconds, most of them without Python's lock: not in the loop's way.
             return await asyncio.to_thread(read, self.chain, number, body)
         except Forged as lie:
-            relay.aside_until = time.monotonic() + ASIDE_S
-            where = redacted(relay.url)
+            endpoint.aside_until = time.monotonic() + ASIDE_S
+            where = redacted(endpoint.url)
             logger.error("{} is not asked for drand for {:.0f} s: {}", where, ASIDE_S, lie)
             return lie
 
-    async def _get(self, relay: Relay, path: str) -> bytes | None:
+    async def _get(self, endpoint: Endpoint, path: str) -> bytes | None:
         """An answer's body, or enough of it, if it claims to be one: not yet is 404."""
         if self._session is None:
             # Compressed, a few bytes could become many.
@@ -191,19 +191,19 @@ class Drand(Beacon):
                 timeout=self._timeout, headers=headers, auto_decompress=False
             )
         try:
-            url = f"{relay.url}/{path}"
+            url = f"{endpoint.url}/{path}"
             async with self._session.get(url, allow_redirects=False) as answer:
                 if answer.status == 200:
                     return await answer.content.readexactly(LONGEST + 1)
         except asyncio.IncompleteReadError as end:
             return end.partial
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError, RuntimeError) as error:
-            logger.debug("{} has no answer of drand: {}", redacted(relay.url), plainly(error))
+            logger.debug("{} has no answer of drand: {}", redacted(endpoint.url), plainly(error))
         return None
 
 
 def read(chain: Chain, number: int, body: bytes) -> Drawn:
-    """The draw in a relay's answer. Raises `Forged` for any other than this round's."""
+    """The draw in an endpoint's answer. Raises `Forged` for any other than this round's."""
     if len(body) > LONGEST:
         raise Forged(f"it answers with more than {LONGEST} bytes")
     try:

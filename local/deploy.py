@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 
+from eth_utils.address import to_checksum_address
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
@@ -21,6 +22,7 @@ SMALLEST_WEI, SMALLEST_LAMPORTS = (
     10**6,
 )  # a thousandth of a coin: a seed is not spent on less
 LARGEST_SHARE_BP = 100  # of the free vault, for one bet: no single prize shuts out the others
+CLAIM_WINDOW_S = 3_600  # how long bettors may claim from the bond when a seed was kept back
 
 
 async def to_evm(owner: evm.Sender, keeper: str, *, vault: int) -> str:
@@ -54,6 +56,31 @@ async def to_solana(owner: solana.Sender, keeper: Keypair, chain: str, *, vault:
     limited = casino.call("set_limits", limits, {"owner": owner.key.pubkey()})
     await owner.confirm(await owner.send([opened, funded, limited]))
     return str(program)
+
+
+async def bond_to_evm(owner: evm.Sender, keeper: str, signer: str, *, bond: int) -> str:
+    """The address of a bond of `bond` wei; `signer` is who signs the roots of bets."""
+    abi = json.loads(build_evm.BOND_ABI.read_text())
+    bytecode = build_evm.BOND_BYTECODE.read_text().strip()
+    people = [to_checksum_address(keeper), to_checksum_address(signer)]
+    address = await owner.deploy(bytecode, abi, [*people, CLAIM_WINDOW_S])
+    program = evm.Program(abi, address)
+    await owner.confirm(await owner.send(program.call("fund", [], value=bond)))
+    return address
+
+
+async def bond_to_solana(
+    owner: solana.Sender, keeper: Pubkey, signer: bytes, chain: str, *, bond: int
+) -> str:
+    """The address of a bond of `bond` lamports; `signer` are 20 bytes, as on an EVM chain."""
+    address = await loaded(owner, build_solana.BOND.program.read_bytes())
+    program = solana.Program(json.loads(build_solana.BOND.idl.read_text()), str(address))
+    settings = {"keeper": keeper, "signer": signer, "claim_window": CLAIM_WINDOW_S, "chain": chain}
+    people = {"authority": owner.key.pubkey(), "program_data": deploy.program_data(address)}
+    opened = program.call("initialize", settings, people)
+    funded = program.call("fund", {"amount": bond}, {"funder": owner.key.pubkey()})
+    await owner.confirm(await owner.send([opened, funded]))
+    return str(address)
 
 
 async def loaded(owner: solana.Sender, elf: bytes) -> Pubkey:

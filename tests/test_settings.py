@@ -61,6 +61,8 @@ MISTAKES = [
     ({"DATABASE_URL": f"postgresql://me:a@{SECRET}@db/one"}, "must be postgresql://"),
     ({"DATABASE_URL": f"postgresql://db:{SECRET}/one"}, "must be postgresql://"),
     ({"REDIS_URL": f"//:{SECRET}@store"}, "must be redis://"),
+    ({"FAIRHOUSE_DRAND_URLS": f'["api.drand.sh/{SECRET}"]'}, "drand_urls.0: must be https://"),
+    ({"FAIRHOUSE_DRAND_URLS": "[]"}, "drand_urls: List should have at least 1 item"),
     ({"REDIS_URL": f"redis://:{SECRET}@store:{SECRET}"}, "must be redis://"),
 ]
 
@@ -102,6 +104,7 @@ def test_settings_that_are_printed_show_no_secret() -> None:
         redis_url=f"redis://:{SECRET}@store",
         rpc={"base": [f"https://rpc.example/{SECRET}"]},
         ws={"base": f"wss://rpc.example/{SECRET}"},
+        drand_urls=[f"https://drand.example/{SECRET}"],
         keeper_solana_key=SECRET,
         keeper_evm_key=SECRET,
         seed_key="ab" * 32,

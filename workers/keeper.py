@@ -17,25 +17,18 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from eth_account.signers.local import LocalAccount
 from loguru import logger
-from solders.keypair import Keypair
 
-from chains import manifest, networks
-from chains.errors import ChainError, RpcError, WrongChain
-from chains.evm import rpc as evm_rpc
-from chains.evm import send as evm
-from chains.manifest import Manifest
-from chains.networks import Network
+from chains import manifest
+from chains.errors import ChainError, RpcError
 from chains.redaction import plainly
-from chains.solana import rpc as solana_rpc
 from chains.solana import send as solana
 from db import session
 from settings import Settings
-from workers import deposits, houses, withdrawals
+from workers import deposits, houses, senders, tables, withdrawals
 from workers.houses import REFUSED, Batch, EvmHouse, Foreign, House, OpenBet, SolanaHouse
 from workers.leader import Connection, connect, leads
-from workers.sealed import Proofs, Sealer, WrongKey, draw, tried
+from workers.sealed import Proofs, Sealer, WrongKey, draw, place, tried
 
 LEADER = 7_302_114_004  # any number that nothing else locks
 STANDBY_S = 1.0
@@ -47,7 +40,6 @@ ANSWER_S = 5.0
 LOOK_S = 15.0  # between two looks at how far finality is behind
 LOOKS = 64
 LATE_S = 5  # how long after its deadline a bet may be refunded instead
-GWEI = 10**9
 REVEAL_WITHIN_S = 7 * 86_400  # how long a batch may lie before it is worthless
 MARGIN_S = 3_600  # a batch that close to its end is not counted on
 TOGETHER = 8
@@ -73,7 +65,6 @@ SELECT coalesce(sum(first + count - greatest(first, %s)) FILTER (
     coalesce(max(first + count) FILTER (WHERE state <> 'foreign'), 0)
 FROM seed_batches WHERE network = %s AND program = %s
 """
-PINNED = "SELECT network FROM networks WHERE name = %s"
 # What can be done something about, the nearest deadline first and what is late last; those that
 # were answered just now are left out, so that they hide nobody.
 OPEN = """
@@ -89,19 +80,6 @@ ORDER BY b.deadline < %s, b.deadline, b.seed_index LIMIT %s
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """A casino as settings and manifest describe it; without a key nobody keeps it."""
-
-    means: Manifest
-    network: Network
-    urls: Sequence[str]
-    key: LocalAccount | Keypair | None
-
-
-Wallets = dict[str, evm.Sender | solana.Sender]  # by the network's name
-
-
 async def run(settings: Settings) -> None:
     """Keep every casino whose key is set, until cancelled.
 
@@ -113,7 +91,7 @@ async def run(settings: Settings) -> None:
         if _verbs(settings, source.program) & {"settleBet", "settle_bet"}
     ]
     await check(settings, wanted)
-    wallets: Wallets = {}
+    wallets: senders.Wallets = {}
     session.configure(settings.database_url, pool_size=3)
     try:
         while True:
@@ -133,20 +111,20 @@ async def check(settings: Settings, wanted: Sequence[Any]) -> None:
 
     Raises `ChainError`. Nodes and databases that do not answer are checked when they do.
     """
-    for one in [planned(settings, source) for source in wanted]:
+    for one in [senders.planned(settings, source) for source in wanted]:
         if one.key is None:
             continue
         try:
             async with asyncio.timeout(ANSWER_S):
                 async with await connect(settings) as connection:
-                    expected = await pinned(connection, one.network)
+                    expected = await senders.pinned(connection, one.network)
         except (psycopg.Error, OSError) as error:
             logger.warning("the database does not answer yet: {}", plainly(error))
             expected = one.network.caip2
-        rpc = asked(settings, one, expected)
+        rpc = senders.asked(settings, one, expected)
         try:
             async with asyncio.timeout(ANSWER_S):
-                await identify(rpc, one.network)
+                await senders.identify(rpc, one.network)
         except (RpcError, TimeoutError) as error:
             said = error if isinstance(error, RpcError) else plainly(error)
             logger.warning("{} does not answer yet: {}", one.network.name, said)
@@ -154,25 +132,27 @@ async def check(settings: Settings, wanted: Sequence[Any]) -> None:
             await rpc.close()
 
 
-async def lead(settings: Settings, wanted: Sequence[Any], wallets: Wallets) -> None:
+async def lead(settings: Settings, wanted: Sequence[Any], wallets: senders.Wallets) -> None:
     """Keep for as long as this connection holds the lock; returns when another one does."""
     async with await connect(settings) as connection:
         if not await leads(connection, LEADER):
             return
-        logger.info("keeping {} casinos", len(wanted))
+        logger.info("keeping {} casinos, {} tables", len(wanted), len(settings.tables))
         async with asyncio.TaskGroup() as tasks:
             for source in wanted:
                 tasks.create_task(keep(settings, source, wallets))
                 for means in deposits.held(settings, [source]):
                     introduced = partial(till, settings, source, wallets)
                     tasks.create_task(withdrawals.pay(means, introduced))
+            for table in settings.tables:
+                tasks.create_task(tables.tend(settings, table, wallets))
             tasks.create_task(deposits.follow(settings, settings.sources))
             while True:
                 await connection.execute("SELECT 1")  # the lock lives as long as this answers
                 await asyncio.sleep(STANDBY_S)
 
 
-async def keep(settings: Settings, source: Any, wallets: Wallets) -> None:
+async def keep(settings: Settings, source: Any, wallets: senders.Wallets) -> None:
     """One casino, whatever its nodes answer: trouble with one chain is never another's.
 
     Raises `WrongKey`.
@@ -208,13 +188,13 @@ async def keep(settings: Settings, source: Any, wallets: Wallets) -> None:
 
 
 async def begin(
-    settings: Settings, source: Any, connection: Connection, wallets: Wallets
+    settings: Settings, source: Any, connection: Connection, wallets: senders.Wallets
 ) -> Keeper | None:
     """The keeper of a casino whose node answered, or None without a key.
 
     Raises `ChainError`, among them `WrongKey`.
     """
-    expected = await pinned(connection, planned(settings, source).network)
+    expected = await senders.pinned(connection, senders.planned(settings, source).network)
     house = await introduce(settings, source, expected, wallets)
     if house is None:
         return None
@@ -227,80 +207,35 @@ async def begin(
     return Keeper(house, connection, sealer, settings.seed_batch)
 
 
-async def till(settings: Settings, source: Any, wallets: Wallets) -> EvmHouse | SolanaHouse | None:
+async def till(
+    settings: Settings, source: Any, wallets: senders.Wallets
+) -> EvmHouse | SolanaHouse | None:
     """The house that withdrawals are paid from, or None without a key. Raises `ChainError`."""
     async with await connect(settings) as connection:
-        expected = await pinned(connection, planned(settings, source).network)
+        expected = await senders.pinned(connection, senders.planned(settings, source).network)
     return await introduce(settings, source, expected, wallets)
 
 
-def planned(settings: Settings, source: Any) -> Planned:
-    """What settings and manifest say of a casino. Raises `ChainError` on the first mistake."""
-    folders = [settings.programs_dir] if settings.programs_dir else []
-    means = manifest.load(source.program, folders).located(
-        network=source.network, address=source.address
-    )
-    means.validate()
-    network = networks.load(means.network)
-    key: LocalAccount | Keypair | None = None
-    if network.chain == "evm" and settings.keeper_evm_key:
-        key = houses.account(settings.keeper_evm_key)
-    if network.chain == "solana" and settings.keeper_solana_key:
-        key = houses.keypair(settings.keeper_solana_key)
-    urls = settings.rpc.get(network.name, [])
-    if key is not None and not urls:
-        raise ChainError(f"no RPC URL is set for network {network.name} (FAIRHOUSE_RPC)")
-    return Planned(means, network, urls, key)
-
-
-async def pinned(connection: Connection, network: Network) -> str | None:
-    """The one chain that a network's name may stand for, as far as that is settled."""
-    row = await (await connection.execute(PINNED, (network.name,))).fetchone()
-    before = None if row is None else str(row[0])
-    if network.caip2 is not None and before is not None:
-        evm_rpc.agree(network.caip2, before, network.name)
-    return network.caip2 or before
-
-
-def asked(settings: Settings, one: Planned, expected: str | None) -> evm_rpc.Rpc | solana_rpc.Rpc:
-    """All URLs of a network to ask in turn; one that serves another chain is never asked."""
-    room = evm_rpc.Rpc if one.network.chain == "evm" else solana_rpc.Rpc
-    rpc = room(
-        one.urls,
-        rate=settings.rpc_rate,
-        concurrency=settings.rpc_concurrency,
-        timeout_s=settings.rpc_timeout_s,
-    )
-    rpc.node.expected = expected
-    return rpc
-
-
-async def identify(rpc: evm_rpc.Rpc | solana_rpc.Rpc, network: Network) -> None:
-    """Raises `WrongChain` when no node serves what the network's name stands for."""
-    try:
-        await rpc.network()
-    except WrongChain as error:
-        said = f"the RPC of network {network.name} is another chain's: {error}"
-        raise WrongChain(said) from None
-
-
 async def introduce(
-    settings: Settings, source: Any, expected: str | None = None, wallets: Wallets | None = None
+    settings: Settings,
+    source: Any,
+    expected: str | None = None,
+    wallets: senders.Wallets | None = None,
 ) -> EvmHouse | SolanaHouse | None:
     """The house of a source, or None without a key for it. Raises `ChainError`.
 
     `expected` is the only chain it may be on. One key numbers its txs in one place: casinos of a
     network share its wallet.
     """
-    one = planned(settings, source)
+    one = senders.planned(settings, source)
     if one.key is None:
         return None
-    wallet = _wallet(settings, one, {} if wallets is None else wallets)
+    wallet = senders.wallet(settings, one, {} if wallets is None else wallets)
     wallet.rpc.node.forget()
     wallet.rpc.node.expected = expected or one.network.caip2
     means, interface = one.means, one.means.interface_json()
     try:
-        await identify(wallet.rpc, one.network)
+        await senders.identify(wallet.rpc, one.network)
         if isinstance(wallet, solana.Sender):
             return await SolanaHouse.meet(wallet, means.address, interface)
         depth = settings.confirmations.get(one.network.name, one.network.confirmations)
@@ -308,21 +243,6 @@ async def introduce(
     except BaseException:
         await wallet.rpc.close()
         raise
-
-
-def _wallet(settings: Settings, one: Planned, wallets: Wallets) -> evm.Sender | solana.Sender:
-    name = one.network.name
-    if name not in wallets:
-        rpc = asked(settings, one, None)
-        if isinstance(rpc, evm_rpc.Rpc):
-            assert isinstance(one.key, LocalAccount)
-            most_fee = int(settings.keeper_max_fee_gwei * GWEI)
-            renew_s = settings.keeper_renew_s
-            wallets[name] = evm.Sender(rpc, one.key.key, most_fee=most_fee, renew_s=renew_s)
-        else:
-            assert isinstance(one.key, Keypair)
-            wallets[name] = solana.Sender(rpc, one.key, reuse_s=1.0)
-    return wallets[name]
 
 
 @dataclass(frozen=True, slots=True)
@@ -492,7 +412,7 @@ class Keeper:
             times, tx = times + 1, None
             # Late by our clock is not yet late by the chain's: what it refuses, it says for free.
             if sealed is not None and not (overdue and times % 2 == 0):
-                seed = self.sealer.open(self.house, bet.index, bytes(sealed))
+                seed = self.sealer.open(place(self.house, bet.index), bytes(sealed))
                 proof = await self.proofs.of(bet.index, first=first)
                 tx = await self.house.settle(bet, seed, proof)
             elif overdue:

@@ -33,9 +33,9 @@ SELECT commit FROM seeds WHERE network = %s AND program = %s AND batch_first = %
 class WrongKey(ChainError):
     """The key of the settings does not open the seeds that are committed."""
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, whose: str) -> None:
         super().__init__(
-            f"FAIRHOUSE_SEED_KEY does not open the seeds of {house.address} on {house.network}:"
+            f"FAIRHOUSE_SEED_KEY does not open the seeds of {whose}:"
             " they were sealed under another key, and their bets wait for it"
         )
 
@@ -46,17 +46,17 @@ class Sealer:
     def __init__(self, key: bytes) -> None:
         self._key = key
 
-    def seal(self, house: House, index: int, seed: bytes) -> bytes:
+    def seal(self, place: bytes, seed: bytes) -> bytes:
         nonce = secrets.token_bytes(NONCE)
         cipher = AES.new(self._key, AES.MODE_GCM, nonce=nonce, mac_len=MAC)
-        cipher.update(place(house, index))
+        cipher.update(place)
         body, mac = cipher.encrypt_and_digest(seed)
         return nonce + mac + body
 
-    def open(self, house: House, index: int, sealed: bytes) -> bytes:
+    def open(self, place: bytes, sealed: bytes) -> bytes:
         """The seed. Raises `ValueError` under another key, or from another place."""
         cipher = AES.new(self._key, AES.MODE_GCM, nonce=sealed[:NONCE], mac_len=MAC)
-        cipher.update(place(house, index))
+        cipher.update(place)
         return cipher.decrypt_and_verify(sealed[NONCE + MAC :], sealed[NONCE : NONCE + MAC])
 
 
@@ -81,7 +81,7 @@ async def draw(
             copy.set_types(["text", "text", "int8", "bytea", "bytea", "int8"])
             for at, (seed, commit) in enumerate(zip(seeds, commits, strict=True)):
                 index = first + at
-                sealed = sealer.seal(house, index, seed)
+                sealed = sealer.seal(place(house, index), seed)
                 await copy.write_row((*key[:2], index, sealed, commit, first))
     return batch
 
@@ -93,9 +93,9 @@ async def tried(connection: Connection, sealer: Sealer, house: House) -> None:
     if row is None:
         return
     try:
-        sealer.open(house, row[0], bytes(row[1]))
+        sealer.open(place(house, row[0]), bytes(row[1]))
     except ValueError as error:
-        raise WrongKey(house) from error
+        raise WrongKey(f"{house.address} on {house.network}") from error
 
 
 class Proofs:

@@ -54,6 +54,10 @@ SELECT number, state, opens_at, closes_at, reason, clock_timestamp()
 FROM rounds WHERE table_id = %s AND state IN ('waiting', 'closed', 'drawn')
 ORDER BY closes_at LIMIT %s
 """
+LOOK = b"""
+SELECT number, state, opens_at, closes_at, reason, clock_timestamp()
+FROM rounds WHERE table_id = %s AND number = %s AND state IN ('waiting', 'closed', 'drawn')
+"""
 # Whoever places a bet holds this row until it stands: after this, no bet came in time.
 CLOSING = b"""
 SELECT r.state, r.closes_at, r.bets, r.stake, r.liability, clock_timestamp(), b.signer
@@ -104,6 +108,11 @@ class UnderWay:
     now: datetime
 
     @property
+    def opens_s(self) -> float:
+        """How many seconds are left until it opens."""
+        return (self.opens_at - self.now).total_seconds()
+
+    @property
     def due_s(self) -> float:
         """How many seconds are left until it closes; less than none when it should have."""
         return (self.closes_at - self.now).total_seconds()
@@ -125,6 +134,12 @@ async def schedule(connection: rows.Connection, table: Table, first: int) -> int
 async def under_way(connection: rows.Connection, table: Table, most: int = 64) -> list[UnderWay]:
     """Rounds that are not over, in the order in which they close."""
     return [UnderWay(*row) for row in await _rows(connection, UNDER_WAY, table.id, most)]
+
+
+async def standing(connection: rows.Connection, table: Table, number: int) -> UnderWay | None:
+    """A round as it is now, or None when it is over."""
+    found = await _rows(connection, LOOK, table.id, number)
+    return UnderWay(*found[0]) if found else None
 
 
 async def open_due(connection: rows.Connection, table: Table) -> list[int]:

@@ -139,9 +139,10 @@ async def settle(connection: rows.Connection, table: Table) -> int:
     return int(found[0][0])
 
 
-async def stop(connection: rows.Connection, table_id: int, trouble: str | None) -> None:
-    """Say why no more rounds are committed at a table, or that nothing is wrong any more."""
-    await connection.execute(STOP, (trouble, table_id, trouble))
+async def stop(connection: rows.Connection, table_id: int, trouble: str | None) -> bool:
+    """Say why no more rounds are committed at a table, or that they are; whether that is new."""
+    changed = await connection.execute(STOP, (trouble, table_id, trouble))
+    return changed.rowcount > 0
 
 
 async def all_tables(connection: rows.Connection) -> list[Table]:

@@ -35,7 +35,7 @@ from workers import keeper as room
 from workers.houses import Batch, House, OpenBet
 from workers.keeper import Keeper
 from workers.leader import connect as to_database
-from workers.sealed import Sealer
+from workers.sealed import Sealer, place
 
 SIZE = 8  # seeds in a batch
 WINDOW_S = 120  # a seed shown later is refused, and a busy machine must not be late
@@ -170,11 +170,11 @@ class MortalSealer(Sealer):
 
     left = SIZE // 2
 
-    def seal(self, house: House, index: int, seed: bytes) -> bytes:
+    def seal(self, place: bytes, seed: bytes) -> bytes:
         self.left -= 1
         if not self.left:
             raise Killed("in mid drawing")
-        return super().seal(house, index, seed)
+        return super().seal(place, seed)
 
 
 @contextlib.asynccontextmanager
@@ -374,15 +374,15 @@ async def test_seeds_lie_sealed_and_open_only_in_their_place(tables: list[Table]
             assert shown
             kept = await table.rows("SELECT s::text, index, sealed, commit FROM seeds s WHERE {}")
             for row, index, sealed, commit in kept:
-                seed = sealer.open(house, index, bytes(sealed))
+                seed = sealer.open(place(house, index), bytes(sealed))
                 assert shown.get(index, seed) == seed
                 assert bets.commit(house.chain, house.program, index, seed) == bytes(commit)
                 assert seed.hex() not in row
                 assert seed not in bytes(sealed)
                 with pytest.raises(ValueError, match="MAC"):
-                    sealer.open(house, index + 1, bytes(sealed))
-            once = sealer.seal(house, 0, bytes(32))
-            assert sealer.seal(house, 0, bytes(32)) != once
+                    sealer.open(place(house, index + 1), bytes(sealed))
+            once = sealer.seal(place(house, 0), bytes(32))
+            assert sealer.seal(place(house, 0), bytes(32)) != once
 
 
 async def test_a_wrong_key_is_refused_in_one_line_before_anything_is_done(

@@ -48,21 +48,21 @@ def chain_step(
 
 
 def described(committed: Committed) -> str:
-    schedule = committed.schedule
-    rounds = (
-        ""
-        if schedule is None
-        else (
-            f" of rounds {schedule.first}..{schedule.first + schedule.count - 1},"
-            f" open from {schedule.opens} every {schedule.period} s, closed {schedule.lead} s before,"
-            f" revealed within {schedule.reveal_window} s, beacon {schedule.kind.decode()},"
-            f" at most {schedule.max_liability} each, signed by {schedule.signer.hex()}"
-        )
-    )
     table = "" if committed.table is None else f" at table {committed.table.decode()}"
+    rounds = "" if committed.schedule is None else f" of {scheduled(committed.schedule)}"
     return (
         f"{committed.root.hex()} in {committed.program.hex()}{table}{rounds};"
         f" tx {committed.tx.decode()} at {committed.position}, {committed.time}"
+    )
+
+
+def scheduled(schedule: Schedule) -> str:
+    last = schedule.first + schedule.count - 1
+    return (
+        f"rounds {schedule.first}..{last}, open from {schedule.opens} every {schedule.period} s,"
+        f" closed {schedule.lead} s early, revealed within {schedule.reveal_window} s,"
+        f" beacon {schedule.kind.decode()}, at most {schedule.max_liability} each,"
+        f" signed by {schedule.signer.hex()}"
     )
 
 

@@ -1,0 +1,180 @@
+"""Beacons: chance that nobody knows while bets are open, and that anybody can check afterwards.
+
+A batch of rounds names kind and chain of its beacon when it is committed, and which draw of it
+counts follows from the moment when betting closes: afterwards nothing is left to choose.
+
+    drand   a signature that members of the League of Entropy make together every three seconds
+    block   the hash of a block, which whoever makes blocks can withhold: weaker, for local chains
+    verify  what a batch must use, without any network
+"""
+
+from __future__ import annotations
+
+import abc
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import ClassVar, TypeVar
+
+from chains.errors import ChainError
+
+DRAND, BLOCK = b"drand", b"block"
+AFTER_CLOSE = 2  # seconds that lie at least between the last bet and the beacon
+KEPT = 1024  # draws that a process remembers
+
+T = TypeVar("T")
+
+
+class Fallback(StrEnum):
+    """What becomes of a round whose beacon never comes.
+
+    `VOID`: it has no result and is never drawn again, with whatever chance; its seed stays hidden,
+    so that the bond pays its bets as those of any round that was not revealed.
+    """
+
+    VOID = "void"
+
+
+# It goes with the kind, so a commitment that names the kind has named it, too.
+FALLBACKS: Mapping[bytes, Fallback] = MappingProxyType({DRAND: Fallback.VOID, BLOCK: Fallback.VOID})
+
+
+class BeaconError(ChainError):
+    """A beacon that cannot be used."""
+
+
+class Gone(BeaconError):
+    """Nobody had the draw for as long as was to be waited: `fallback` says what now."""
+
+    def __init__(self, message: str, fallback: Fallback) -> None:
+        super().__init__(message)
+        self.fallback = fallback
+
+
+class Forged(BeaconError):
+    """What was said is not what this beacon drew for this closing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """One draw, with all that is needed to check it: `verify` does.
+
+    `round` is drand's round or the block's number; `evidence` is drand's signature, or the headers
+    of the block and of the one before it.
+    """
+
+    kind: bytes
+    chain_hash: bytes
+    round: int
+    randomness: bytes
+    evidence: bytes = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if self.kind not in FALLBACKS:
+            raise ValueError(f"a beacon is drand or block, not {self.kind!r}")
+        if len(self.chain_hash) != 32 or len(self.randomness) != 32:
+            raise ValueError("a beacon's chain hash and randomness have 32 bytes each")
+        if not 0 <= self.round < 2**64:
+            raise ValueError(f"a beacon's round fits into 64 bits, unlike {self.round}")
+
+
+class Beacon(abc.ABC):
+    """A source of draws. Several may ask for one draw at once: the world is asked once for it.
+
+    `patience_s` is for how long a draw may be missed, by a clock that does not jump, before it is
+    `Gone`; it is counted from the first time that this process misses it.
+    """
+
+    kind: ClassVar[bytes]
+
+    def __init__(self, chain_hash: bytes, *, patience_s: float) -> None:
+        self.chain_hash = chain_hash
+        self.fallback = FALLBACKS[self.kind]
+        self._patience_s = patience_s
+        self._drawn: dict[float, Drawn] = {}
+        self._missed: dict[float, float] = {}
+        self._looking: dict[float, asyncio.Task[Drawn | None]] = {}
+
+    @abc.abstractmethod
+    def due(self, closes_at: float) -> int | None:
+        """The round that counts for a closing (unix seconds), or None if only known later.
+
+        Raises `ValueError` for a moment that no beacon of this kind can follow.
+        """
+
+    @abc.abstractmethod
+    def expected_at(self, closes_at: float) -> float:
+        """When the draw is there at the earliest, in unix seconds; nobody is asked before."""
+
+    @abc.abstractmethod
+    async def look(self, closes_at: float) -> Drawn | None:
+        """Ask for the draw once. Raises `Forged`."""
+
+    async def fetch(self, closes_at: float) -> Drawn | None:
+        """The draw of a closing, or None while it is not there; about every second is often enough.
+
+        Raises `Forged` when all that is heard is wrong, which may pass, and `Gone`, which is not
+        remembered: a draw that turns up later is given, for whoever has not gone by the fallback.
+        """
+        which = self.due(closes_at) or closes_at
+        if which in self._drawn:
+            return self._drawn[which]
+        if time.time() < self.expected_at(closes_at):
+            return None
+        if which not in self._looking:
+            self._looking[which] = asyncio.create_task(self._look(which, closes_at))
+        # Whoever stops waiting does not stop the others.
+        return await asyncio.shield(self._looking[which])
+
+    async def close(self) -> None:
+        looking = list(self._looking.values())
+        for task in looking:
+            task.cancel()
+        await asyncio.gather(*looking, return_exceptions=True)
+
+    async def _look(self, which: float, closes_at: float) -> Drawn | None:
+        try:
+            drawn = await self.look(closes_at)
+        except Forged as error:
+            if self._waited(which):
+                raise self._gone(which) from error
+            raise
+        finally:
+            del self._looking[which]
+        if drawn is None:
+            if self._waited(which):
+                raise self._gone(which)
+            return None
+        self._missed.pop(which, None)
+        keep(self._drawn, which, drawn)
+        return drawn
+
+    def _waited(self, which: float) -> bool:
+        """Whether a draw that was just missed has been missed for too long."""
+        now = time.monotonic()
+        since = self._missed.get(which)
+        if since is None:
+            since = keep(self._missed, which, now)
+        return now - since >= self._patience_s
+
+    def _gone(self, which: float) -> Gone:
+        name = self.kind.decode()
+        return Gone(f"{name} had nothing for {which} in {self._patience_s} s", self.fallback)
+
+
+def keep(found: dict[float, T], which: float, one: T) -> T:
+    """Remember one more, and forget the oldest."""
+    while len(found) >= KEPT:
+        del found[next(iter(found))]
+    found[which] = one
+    return one
+
+
+def check_moment(closes_at: float) -> float:
+    """Raises `ValueError` for what is no moment in unix seconds, such as NaN."""
+    if not 0 <= closes_at < 2**63:
+        raise ValueError(f"betting closes at a moment in unix seconds, not at {closes_at}")
+    return closes_at

@@ -1,0 +1,242 @@
+"""Draws of drand's quicknet: heard from any of its relays, believed for their signature alone.
+
+A draw is a BLS signature over the number of its round, which a threshold of drand's members must
+make together: nobody can choose it, and nobody outside that threshold knows it early. It is the
+only possible one, so relays cannot lie, only be silent; and a chain that ended stays checkable,
+because its public key is here (scheme bls-unchained-g1-rfc9380, drand/drand crypto/schemes.go).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from hashlib import sha256
+from typing import Annotated
+
+import aiohttp
+import msgspec
+from loguru import logger
+from py_arkworks_bls12381 import GT, G1Point, G2Point
+
+from chains.beacons import AFTER_CLOSE, DRAND, Beacon, Drawn, Forged, check_moment
+from chains.http import UNREADABLE
+from chains.redaction import plainly, redacted
+
+# Of the RFC; the older scheme bls-unchained-on-g1 signed under G2's, with points of the same size.
+DOMAIN = b"BLS_SIG_BLS12381G1_XMD:SHA-256_SSWU_RO_NUL_"
+TIMEOUT_S = 3.0
+HEDGE_S = 0.2  # after which the next relay is asked beside those that have not answered
+ASIDE_S = 600.0  # for which a relay that said something wrong is not asked
+LONGEST = 4096  # bytes of an answer; a true one has some 250
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """What a drand chain is from its first round to its last; times in seconds."""
+
+    beacon_id: str
+    public_key: bytes  # a point of G2, compressed
+    period: int
+    genesis: int
+    group_hash: bytes
+
+    @property
+    def hash(self) -> bytes:
+        """The chain's name, which binds all of this (drand/drand common/chain/info.go)."""
+        times = self.period.to_bytes(4, "big") + self.genesis.to_bytes(8, "big")
+        named = self.public_key + self.group_hash + self.beacon_id.encode()
+        return sha256(times + named).digest()
+
+    def first_after(self, moment: float) -> int:
+        """The first round strictly later than a moment; rounds count from 1."""
+        since = math.floor(check_moment(moment)) - self.genesis
+        if since < 0:
+            raise ValueError(f"drand's {self.beacon_id} began at {self.genesis}, after {moment}")
+        return since // self.period + 2
+
+    def time(self, number: int) -> int:
+        return self.genesis + (number - 1) * self.period
+
+
+# From drand/drand-client lib/defaults.ts; its hash is the one that everybody names it by.
+QUICKNET = Chain(
+    beacon_id="quicknet",
+    public_key=bytes.fromhex(
+        "83cf0f2896adee7eb8b5f01fcad3912212c437e0073e911fb90022d3e760183c"
+        "8c4b450b6a0a6c3ac6a5776a2d1064510d1fec758c921cc22b0e17e63aaf4bcb"
+        "5ed66304de9cf809bd274ca73bab4af5a6e9c76a4bc09e76eae8991ef5ece45a"
+    ),
+    period=3,
+    genesis=1_692_803_367,
+    group_hash=bytes.fromhex("f477d5c89f21a17c863a7f937c6a6d15859414d2be09cd448d4279af331c5d3e"),
+)
+# Every chain that a batch ever named, so that its rounds can be checked when it is gone.
+KNOWN = {chain.hash: chain for chain in (QUICKNET,)}
+
+
+class Answer(msgspec.Struct):
+    """What a relay says of a round, in its first API, which all relays have."""
+
+    round: int
+    randomness: Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")]
+    signature: Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{96}\Z")]
+
+
+@dataclass(slots=True)
+class Relay:
+    """One place that has draws, and until when it is not asked."""
+
+    url: str = field(repr=False)
+    aside_until: float = 0.0
+
+
+class Drand(Beacon):
+    """A drand chain by way of its relays (`urls` without the chain's hash)."""
+
+    kind = DRAND
+
+    def __init__(
+        self,
+        urls: Sequence[str],
+        *,
+        patience_s: float,
+        timeout_s: float = TIMEOUT_S,
+        chain: Chain = QUICKNET,
+    ) -> None:
+        if not urls:
+            raise ValueError("drand needs at least one relay")
+        super().__init__(chain.hash, patience_s=patience_s)
+        self.relays = [Relay(url.rstrip("/")) for url in urls]
+        self.chain = chain
+        self._timeout = aiohttp.ClientTimeout(total=timeout_s)
+        self._session: aiohttp.ClientSession | None = None
+
+    def due(self, closes_at: float) -> int:
+        return self.chain.first_after(check_moment(closes_at) + AFTER_CLOSE)
+
+    def expected_at(self, closes_at: float) -> float:
+        return self.chain.time(self.due(closes_at))
+
+    async def look(self, closes_at: float) -> Drawn | None:
+        """Ask the relays one after the other, a little apart; the first true answer ends it."""
+        number = self.due(closes_at)
+        now = time.monotonic()
+        # Those aside are better than none.
+        relays = [one for one in self.relays if one.aside_until <= now] or self.relays
+        answers = [
+            asyncio.create_task(self._hear(relay, number, place * HEDGE_S))
+            for place, relay in enumerate(relays)
+        ]
+        lies: list[Forged] = []
+        try:
+            for answer in asyncio.as_completed(answers):
+                try:
+                    drawn = await answer
+                except Forged as lie:
+                    lies.append(lie)
+                    continue
+                if drawn is not None:
+                    return drawn
+        finally:
+            for one in answers:
+                one.cancel()
+            await asyncio.gather(*answers, return_exceptions=True)
+        if len(lies) == len(relays):
+            raise Forged(f"no relay of drand has a true round {number}: {lies[0]}")
+        return None
+
+    async def close(self) -> None:
+        await super().close()
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def _hear(self, relay: Relay, number: int, after_s: float) -> Drawn | None:
+        """What one relay says, if it has the round. Raises `Forged` and sets it aside."""
+        await asyncio.sleep(after_s)
+        body = await self._get(relay, f"{self.chain_hash.hex()}/public/{number}")
+        if body is None:
+            return None
+        try:
+            # Some milliseconds, most of them without Python's lock: not in the loop's way.
+            return await asyncio.to_thread(read, self.chain, number, body)
+        except Forged as lie:
+            relay.aside_until = time.monotonic() + ASIDE_S
+            where = redacted(relay.url)
+            logger.error("{} is not asked for drand for {:.0f} s: {}", where, ASIDE_S, lie)
+            raise
+
+    async def _get(self, relay: Relay, path: str) -> bytes | None:
+        """An answer's body, or enough of it, if it claims to be one: not yet is 404."""
+        if self._session is None:
+            # Compressed, a few bytes could become many.
+            headers = {"accept": "application/json", "accept-encoding": "identity"}
+            self._session = aiohttp.ClientSession(
+                timeout=self._timeout, headers=headers, auto_decompress=False
+            )
+        try:
+            url = f"{relay.url}/{path}"
+            async with self._session.get(url, allow_redirects=False) as answer:
+                if answer.status == 200:
+                    return await answer.content.readexactly(LONGEST + 1)
+        except asyncio.IncompleteReadError as end:
+            return end.partial
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError, RuntimeError) as error:
+            logger.debug("{} has no answer of drand: {}", redacted(relay.url), plainly(error))
+        return None
+
+
+def read(chain: Chain, number: int, body: bytes) -> Drawn:
+    """The draw in a relay's answer. Raises `Forged` for any other than this round's."""
+    if len(body) > LONGEST:
+        raise Forged(f"it answers with more than {LONGEST} bytes")
+    try:
+        answer = msgspec.json.decode(body, type=Answer)
+    except UNREADABLE as error:
+        raise Forged(f"it answers with what is no round of drand: {error}") from error
+    if answer.round != number:
+        raise Forged(f"asked for round {number}, it answers with round {answer.round}")
+    signature = bytes.fromhex(answer.signature)
+    check(chain, number, signature)
+    randomness = sha256(signature).digest()
+    if randomness.hex() != answer.randomness:
+        raise Forged(f"the randomness of round {number} is not the hash of its signature")
+    return Drawn(DRAND, chain.hash, number, randomness, signature)
+
+
+def check(chain: Chain, number: int, signature: bytes) -> None:
+    """Raises `Forged` unless this is the chain's signature of a round, written in the one way.
+
+    Another way to write the same point would be another randomness, its hash.
+    """
+    try:
+        point = G1Point.from_compressed_bytes(signature)
+    except ValueError as error:
+        raise Forged(f"the signature of round {number} is no point of G1") from error
+    if point.to_compressed_bytes() != signature:
+        raise Forged(f"the signature of round {number} is not written as it should be")
+    message = G1Point.hash_to_curve(sha256(number.to_bytes(8, "big")).digest(), DOMAIN)
+    if not GT.pairing_check([point, message], [-G2Point(), key(chain.public_key)]):
+        raise Forged(f"the signature of round {number} is not of drand's {chain.beacon_id}")
+
+
+@lru_cache(maxsize=8)
+def key(public_key: bytes) -> G2Point:
+    return G2Point.from_compressed_bytes(public_key)
+
+
+def verify(drawn: Drawn, closes_at: float) -> None:
+    """Raises `Forged` unless this is what drand drew for a closing."""
+    chain = KNOWN.get(drawn.chain_hash)
+    if chain is None:
+        raise Forged(f"no chain of drand is known by {drawn.chain_hash.hex()}")
+    number = chain.first_after(check_moment(closes_at) + AFTER_CLOSE)
+    if drawn.round != number:
+        raise Forged(f"round {number} counts, not round {drawn.round}")
+    check(chain, number, drawn.evidence)
+    if drawn.randomness != sha256(drawn.evidence).digest():
+        raise Forged(f"the randomness of round {number} is not the hash of its signature")

@@ -1,0 +1,307 @@
+"""The dealer: opens, closes, draws and settles the rounds of every table, each at its moment.
+
+It keeps no chain's key, only the one that signs roots of bets. What is next for a round follows
+from its row, so it may be killed between any two steps. The clock is the database's; moments follow
+from what was committed, so nothing adds up to a drift.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg
+from coincurve import PrivateKey
+from loguru import logger
+
+from casino.commands import Answer, Command, KeyReused, run_many
+from casino.rounds import courses, settlements, tables
+from casino.rounds.courses import UnderWay
+from casino.rounds.seats import CLOSED, WAITING
+from casino.rounds.tables import Table
+from chains import networks
+from chains.beacons import Beacon, Drawn, Forged, Gone
+from chains.beacons.block import FirstBlock
+from chains.beacons.drand import Drand
+from chains.errors import ChainError
+from chains.evm.rpc import Rpc
+from chains.redaction import plainly
+from db import session
+from db.session import direct
+from games.fairness import rounds
+from settings import Settings, TableSetting
+from workers import senders
+from workers.leader import Connection, connect, leads
+from workers.sealed import Sealer
+from workers.tables import declared, place
+
+LEADER = 7_302_114_006  # any number that nothing else locks
+STANDBY_S = 1.0
+HORIZON_S = 1.5  # so long before its close a round is taken in hand
+LONGEST_SLEEP_S = 0.5
+BEACON_S = 0.25
+AGAIN_S = 0.5
+OWED_S = 30.0
+SEED = b"SELECT sealed FROM round_seeds WHERE table_id = %s AND number = %s"
+OVERDUE = b"""
+SELECT clock_timestamp() > r.closes_at + make_interval(secs => b.reveal_window)
+FROM rounds r JOIN round_batches b ON b.table_id = r.table_id AND b.first = r.batch_first
+WHERE r.table_id = %s AND r.number = %s
+"""
+TROUBLE = (psycopg.Error, OSError, ChainError)
+
+
+def signer(key: str) -> Callable[[bytes], bytes]:
+    """What signs digests: r, s and 27 or 28, with the low s of the two."""
+    secret = PrivateKey(bytes.fromhex(key.removeprefix("0x")))
+
+    def sign(digest: bytes) -> bytes:
+        made = secret.sign_recoverable(digest, hasher=None)
+        return made[:64] + bytes([made[64] + 27])
+
+    return sign
+
+
+@dataclass
+class Dealer:
+    """The rounds of one table."""
+
+    table: Table
+    pays: Mapping[int, Any]
+    beacon: Beacon
+    sealer: Sealer
+    sign: Callable[[bytes], bytes]
+    carried: dict[int, asyncio.Task[None]] = field(default_factory=dict)
+
+    async def run(self) -> None:
+        """Deal until cancelled, whatever the database or a beacon answers."""
+        owing = asyncio.create_task(self.pay_owed())
+        try:
+            while True:
+                pause = LONGEST_SLEEP_S
+                try:
+                    pause = await self.look()
+                except TROUBLE as error:
+                    logger.warning("{} waits: {}", self.table.name, plainly(error))
+                await asyncio.sleep(pause)
+        finally:
+            tasks = [owing, *self.carried.values()]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def look(self) -> float:
+        """Take in hand what is due; how long nothing will be."""
+        async with direct() as connection:
+            await courses.open_due(connection, self.table)
+            under_way = await courses.under_way(connection, self.table)
+        self.carried = {n: task for n, task in self.carried.items() if not task.done()}
+        wakes = [LONGEST_SLEEP_S]
+        for one in under_way:
+            if one.due_s <= HORIZON_S:
+                if one.number not in self.carried:
+                    self.carried[one.number] = asyncio.create_task(self.carry(one.number))
+            else:
+                wakes += [one.due_s - HORIZON_S, one.opens_s]
+        return max(0.001, min(wake for wake in wakes if wake > 0))
+
+    async def carry(self, number: int) -> None:
+        """One round to its end."""
+        while True:
+            pause = AGAIN_S
+            try:
+                pause = await self.step(number)
+            except TROUBLE as error:
+                logger.warning("{} {}: {}", self.table.name, number, plainly(error))
+            if pause < 0:
+                return
+            await asyncio.sleep(pause)
+
+    async def step(self, number: int) -> float:
+        """What is next for a round; how long to wait then, below nothing when it is over."""
+        async with direct() as connection:
+            one = await courses.standing(connection, self.table, number)
+        if one is None:
+            return -1.0
+        if one.state == WAITING:
+            return await self.close(one)
+        if one.state == CLOSED and one.reason is None:
+            return await self.draw(one)
+        return await self.settle(one)
+
+    async def close(self, one: UnderWay) -> float:
+        if one.due_s > 0:
+            await asyncio.sleep(one.due_s)
+        async with direct() as connection:
+            closed = await courses.close(connection, self.table, one.number, self.sign)
+        return 0.0 if closed else 0.002
+
+    async def draw(self, one: UnderWay) -> float:
+        """Reveal the seed once the beacon is there; give the round up when it never will be."""
+        try:
+            drawn = await self.beacon.fetch(one.closes_at.timestamp())
+        except Gone as error:
+            return await self.give_up(one.number, f"the beacon is gone: {error}")
+        except Forged as error:
+            logger.error("{} {}: {}", self.table.name, one.number, error)
+            drawn = None
+        if drawn is None:
+            return await self.wait(one)
+        seed = await self.seed(one.number)
+        if seed is None:
+            return await self.wait(one)
+        async with direct() as connection:
+            await courses.draw(
+                connection,
+                self.table,
+                one.number,
+                seed=seed,
+                beacon=_beacon(drawn),
+                evidence={"evidence": drawn.evidence.hex()},
+            )
+        return 0.0
+
+    async def wait(self, one: UnderWay) -> float:
+        """Not yet; or never, when the bond pays for the round by now."""
+        async with direct() as connection:
+            asked = await connection.execute(OVERDUE, (self.table.id, one.number))
+            [(overdue,)] = await asked.fetchall()
+        if overdue:
+            return await self.give_up(one.number, "its seed could not be shown in time")
+        return BEACON_S
+
+    async def give_up(self, number: int, reason: str) -> float:
+        async with direct() as connection:
+            await courses.give_up(connection, self.table, number, reason)
+        logger.error("{} {} will be void: {}", self.table.name, number, reason)
+        return 0.0
+
+    async def seed(self, number: int) -> bytes | None:
+        async with direct() as connection:
+            asked = await connection.execute(SEED, (self.table.id, number))
+            [(sealed,)] = await asked.fetchall()
+        try:
+            return self.sealer.open(place(self.table, number), bytes(sealed))
+        except ValueError:
+            logger.error("FAIRHOUSE_SEED_KEY does not open round {} of {}", number, self.table.name)
+            return None
+
+    async def settle(self, one: UnderWay) -> float:
+        """A part more of its bets, or its end."""
+        async with direct() as connection:
+            part = await settlements.part(connection, self.table, one.number, self.pays)
+        if part is not None:
+            await decided([part])
+            return 0.0
+        async with direct() as connection:
+            ended = await courses.end(connection, self.table, one.number)
+        if ended:
+            logger.debug("{} {} is {}", self.table.name, one.number, ended)
+        return 0.0
+
+    async def pay_owed(self) -> None:
+        """Try now and then what accounts did not take."""
+        while True:
+            with contextlib.suppress(*TROUBLE):
+                async with direct() as connection:
+                    waiting = await settlements.owed(connection, self.table)
+                for pay in waiting:
+                    await decided([pay])
+            await asyncio.sleep(OWED_S)
+
+
+async def decided(commands: Sequence[Command]) -> list[Answer | KeyReused]:
+    """Decide commands in a transaction; who lost a race with another dealer asks again."""
+    while True:
+        try:
+            async with direct() as connection:
+                return await run_many(connection, commands)
+        except (psycopg.errors.UniqueViolation, psycopg.errors.LockNotAvailable):
+            await asyncio.sleep(AGAIN_S)
+
+
+def _beacon(drawn: Drawn) -> rounds.Beacon:
+    return rounds.Beacon(drawn.kind, drawn.chain_hash, drawn.round, drawn.randomness)
+
+
+async def lead(settings: Settings) -> None:
+    """Deal for as long as this connection holds the lock; returns when another one does."""
+    async with await connect(settings) as connection:
+        if not await leads(connection, LEADER):
+            return
+        dealers = await seated(settings, connection)
+        logger.info("dealing at {} tables", len(dealers))
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for dealer in dealers:
+                    tasks.create_task(dealer.run())
+                while True:
+                    await connection.execute("SELECT 1")  # the lock lives as long as this answers
+                    await asyncio.sleep(STANDBY_S)
+        finally:
+            for dealer in dealers:
+                await dealer.beacon.close()
+
+
+async def seated(settings: Settings, connection: Connection) -> list[Dealer]:
+    """A dealer for each table of the settings, once all their networks are known.
+
+    Raises `ChainError` on a mistake in the settings.
+    """
+    sealer, sign = Sealer(bytes.fromhex(settings.seed_key)), signer(settings.signer_key)
+    dealers = []
+    for setting in settings.tables:
+        beacon = await beaconed(settings, setting, connection)
+        table = await declared(settings, setting, connection)
+        while table is None or beacon is None:
+            await asyncio.sleep(STANDBY_S)
+            beacon = beacon or await beaconed(settings, setting, connection)
+            table = await declared(settings, setting, connection)
+        pays = await tables.all_pays(connection)
+        dealers.append(Dealer(table, pays, beacon, sealer, sign))
+    return dealers
+
+
+async def beaconed(
+    settings: Settings, setting: TableSetting, connection: Connection
+) -> Beacon | None:
+    """The beacon that a table's batches name; None while its chain is unknown."""
+    kind, _, name = setting.beacon.partition(":")
+    if kind == "drand":
+        timeout_s = settings.drand_timeout_s
+        return Drand(settings.drand_urls, patience_s=setting.patience, timeout_s=timeout_s)
+    network = networks.load(name)
+    caip2 = await senders.pinned(connection, network)
+    urls = settings.rpc.get(name, [])
+    if not urls:
+        raise ChainError(f"no RPC URL is set for network {name}, the beacon of {setting.name}")
+    if caip2 is None:
+        return None
+    return FirstBlock(
+        Rpc(urls, rate=settings.rpc_rate, timeout_s=settings.rpc_timeout_s),
+        caip2,
+        confirmations=setting.confirmations,
+        patience_s=setting.patience,
+    )
+
+
+async def run(settings: Settings) -> None:
+    """Deal at every table, until cancelled; an unreachable database is waited for.
+
+    Raises `ChainError` on a mistake in the settings.
+    """
+    if settings.tables and not settings.signer_key:
+        raise ChainError("FAIRHOUSE_SIGNER_KEY is not set, and tables sign the roots of their bets")
+    session.configure(settings.database_url, pool_size=3)
+    try:
+        while True:
+            try:
+                await lead(settings)
+            except* (psycopg.Error, OSError) as group:
+                logger.warning("the dealer waits: {}", group.exceptions[0])
+            await asyncio.sleep(STANDBY_S)
+    finally:
+        await session.close()

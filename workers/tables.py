@@ -1,0 +1,581 @@
+"""The keeper's work on a table: its seeds committed ahead, its roots anchored, its seeds revealed.
+
+What is next follows from the database and from the final chain. Where a round could not be fair, no
+more are committed, and the table says why: the bond is too small, a commitment came too late, a
+reveal was missed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import secrets
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import psycopg
+from loguru import logger
+
+from casino.rounds import courses, tables
+from casino.rounds.seats import SKIPPED
+from casino.rounds.tables import Limits, Table
+from casino.sources import native
+from chains.errors import ChainError, RpcError
+from chains.redaction import plainly
+from chains.solana import send as solana
+from games.fairness import merkle
+from games.fairness.rounds import MAX_ROUNDS, NO_BETS, SEED, Schedule
+from settings import Settings, TableSetting
+from workers import senders
+from workers.bonds import Bond, EvmBond, SolanaBond, Statement
+from workers.houses import REFUSED
+from workers.leader import Connection, connect
+from workers.sealed import Sealer, WrongKey
+
+TICK_S = 0.5
+LONGEST_REST_S = 15.0
+RESEND_S = 20.0  # how long a sent tx is waited for before it is sent again
+ANCHOR_S = 30.0  # a root waits so long for others to be anchored with it
+ANCHOR_MOST = 6
+REVEAL_TOGETHER = 4
+LEAST_AHEAD_S = 30.0  # between drawing a batch and its first round, if finality takes less
+AHEAD_S = 120.0  # another batch is committed when less than that is left of the last one
+HOT_S = 0.25  # the part of a reveal window in which an unrevealed seed is an alarm
+
+UNCONFIRMED = b"""
+SELECT first, count, root, opens, period, lead, reveal_window, beacon, max_liability, signer, tx
+FROM round_batches WHERE table_id = %s AND state <> 'confirmed' ORDER BY first
+"""
+LAST = b"""
+SELECT coalesce(max(first + count), 0), coalesce(max(opens + count * period), 0)
+FROM round_batches WHERE table_id = %s
+"""
+BATCH = b"""
+INSERT INTO round_batches (table_id, first, count, root, opens, period, lead, reveal_window,
+    beacon, max_liability, signer, pay_id)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+"""
+SEEDS = (
+    "COPY round_seeds (table_id, number, batch_first, sealed, commit) FROM STDIN (FORMAT BINARY)"
+)
+SENT = b"""
+UPDATE round_batches SET state = 'sent', tx = %s
+WHERE table_id = %s AND first = %s AND state <> 'confirmed'
+"""
+CONFIRMED = b"""
+UPDATE round_batches SET state = 'confirmed', confirmed_at = clock_timestamp()
+WHERE table_id = %s AND first = %s AND state <> 'confirmed'
+"""
+FORGET_BATCH = b"""
+DELETE FROM round_batches WHERE table_id = %s AND first = %s AND state <> 'confirmed'
+"""
+FORGET_SEEDS = b"DELETE FROM round_seeds WHERE table_id = %s AND batch_first = %s"
+# Rounds that are over on our side and not on the chain's, the oldest first.
+BEHIND = b"""
+SELECT r.number, r.batch_first, r.state, r.root, r.bets, r.liability, r.reason,
+    extract(epoch FROM r.closes_at)::float, b.reveal_window,
+    r.anchored_at IS NOT NULL, r.revealed_at IS NOT NULL, s.sealed
+FROM rounds r
+JOIN round_batches b ON b.table_id = r.table_id AND b.first = r.batch_first
+JOIN round_seeds s ON s.table_id = r.table_id AND s.number = r.number
+WHERE r.table_id = %s AND r.state <> 'waiting' AND r.revealed_at IS NULL
+    AND r.closes_at < clock_timestamp()
+    AND r.closes_at > clock_timestamp() - make_interval(secs => b.reveal_window + 3600)
+ORDER BY r.number LIMIT 512
+"""
+ANCHORED = b"""
+UPDATE rounds SET anchored_at = clock_timestamp()
+WHERE table_id = %s AND number = ANY(%s) AND anchored_at IS NULL
+"""
+REVEALED = b"""
+UPDATE rounds SET revealed_at = clock_timestamp()
+WHERE table_id = %s AND number = ANY(%s) AND revealed_at IS NULL
+"""
+ANCHOR_TX = b"UPDATE rounds SET anchor_tx = %s WHERE table_id = %s AND number = ANY(%s)"
+REVEAL_TX = b"UPDATE rounds SET reveal_tx = %s WHERE table_id = %s AND number = %s"
+NEWEST = b"""
+SELECT number, sealed FROM round_seeds WHERE table_id = %s ORDER BY number DESC LIMIT 1
+"""
+COMMITS = b"""
+SELECT commit FROM round_seeds WHERE table_id = %s AND batch_first = %s ORDER BY number
+"""
+RELEASABLE = b"""
+SELECT first FROM round_batches
+WHERE table_id = %s AND state = 'confirmed' AND released_at IS NULL
+    AND opens + count * period + reveal_window + %s < extract(epoch FROM clock_timestamp())
+ORDER BY first LIMIT 4
+"""
+RELEASED = b"""
+UPDATE round_batches SET released_at = clock_timestamp() WHERE table_id = %s AND first = %s
+"""
+PAUSE = b"UPDATE round_tables SET paused_at = clock_timestamp() WHERE id = %s AND paused_at IS NULL"
+
+
+ASSET = b"INSERT INTO assets (id, symbol, scale) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING"
+CASINO = b"INSERT INTO casinos (slug, name) VALUES (%(slug)s, %(slug)s) ON CONFLICT DO NOTHING"
+CASINO_ID = b"SELECT id FROM casinos WHERE slug = %s"
+
+
+class NoKey(ChainError):
+    """Nobody may commit for this table."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How a table's batches are made: so many rounds, each so long, each backed by so much."""
+
+    count: int
+    period: int
+    lead: int
+    reveal_window: int
+    max_liability: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unconfirmed:
+    """A batch that is not final on chain, as it was drawn."""
+
+    root: bytes
+    schedule: Schedule
+    tx: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """A round that is over, and how far the chain has followed."""
+
+    number: int
+    first: int
+    state: str
+    statement: Statement
+    reason: str | None
+    closes_at: float
+    reveal_window: int
+    anchored: bool
+    revealed: bool
+    sealed: bytes = field(repr=False)
+
+    @property
+    def shown(self) -> bool:
+        """Whether its seed may be revealed: it was drawn, or the round never took a bet."""
+        return self.state in ("drawn", "settled", SKIPPED)
+
+    @property
+    def left_s(self) -> float:
+        """Until its seed is overdue."""
+        return self.closes_at + self.reveal_window - time.time()
+
+
+async def tend(settings: Settings, setting: TableSetting, wallets: senders.Wallets) -> None:
+    """One table, whatever its chain answers: trouble with one is never another's."""
+    failures = 0
+    async with await connect(settings) as connection:
+        keeper: TableKeeper | None = None
+        while True:
+            try:
+                keeper = keeper or await begin(settings, setting, connection, wallets)
+                if keeper is not None:
+                    await keeper.tick()
+                failures = 0
+            except psycopg.Error:
+                raise
+            except NoKey:
+                logger.warning("no keeper key for table {}: it gets no rounds", setting.name)
+                return
+            except RpcError as error:  # the node is away, what was sent is still under way
+                failures += 1
+                logger.warning("{}: {}", setting.name, error)
+            except Exception as error:
+                # What the node meant nobody knows; the bond is met anew, like a stranger.
+                failures += 1
+                said = str(error) if isinstance(error, ChainError) else plainly(error)
+                logger.error("{}: {}", setting.name, said)
+                keeper = None
+            await asyncio.sleep(min(TICK_S * 2 ** min(failures, 10), LONGEST_REST_S))
+
+
+async def begin(
+    settings: Settings, setting: TableSetting, connection: Connection, wallets: senders.Wallets
+) -> TableKeeper | None:
+    """The keeper of a table whose node answered; None while its network is unknown.
+
+    Raises `ChainError`, among them `NoKey` and `WrongKey`.
+    """
+    table = await declared(settings, setting, connection)
+    if table is None:
+        return None
+    bond = await met(settings, setting, table.network, wallets)
+    if bond is None:
+        raise NoKey(setting.name)
+    sealer = Sealer(bytes.fromhex(settings.seed_key))
+    await opens(connection, sealer, table)
+    return TableKeeper(table, paced(setting), bond, connection, sealer)
+
+
+async def opens(connection: Connection, sealer: Sealer, table: Table) -> None:
+    """Raises `WrongKey` when the seeds drawn before do not open: more must not be drawn."""
+    for number, sealed in await (await connection.execute(NEWEST, (table.id,))).fetchall():
+        try:
+            sealer.open(place(table, number), bytes(sealed))
+        except ValueError as error:
+            raise WrongKey(f"table {table.name} on {table.network}") from error
+
+
+@dataclass
+class TableKeeper:
+    """The work on one table; `tick` does whatever is due."""
+
+    table: Table
+    pace: Pace
+    bond: Bond
+    connection: Connection
+    sealer: Sealer
+    again_at: dict[Any, float] = field(default_factory=dict)
+    trees: dict[int, merkle.Tree] = field(default_factory=dict)
+
+    async def tick(self) -> None:
+        """One look at batches and rounds. Raises `ChainError` when the node is away."""
+        await self.bond.renew()
+        waiting = await self.unconfirmed()
+        for batch in waiting:
+            await self.carry(batch)
+        behind = await self.behind()
+        behind = await self.followed(behind)
+        await self.anchor(behind)
+        await self.reveal(behind)
+        if await self.watched(behind) and not waiting:
+            await self.provide()
+        if not self.resting("release"):
+            await self.release()
+
+    async def unconfirmed(self) -> list[Unconfirmed]:
+        found = await self._rows(UNCONFIRMED, self.table.id)
+        return [_unconfirmed(row) for row in found]
+
+    async def carry(self, batch: Unconfirmed) -> None:
+        """Bring a batch on chain and see it become final there, or drop it when it is too late."""
+        name, schedule = self.table.name, batch.schedule
+        held = await self.bond.committed(name, schedule.first, finalized=True)
+        if held is not None:
+            await self.confirmed(batch, held.root)
+            return
+        if await self.bond.committed(name, schedule.first, finalized=False) is not None:
+            return  # it is there and not final yet
+        if time.time() > schedule.opens + RESEND_S:
+            # The contract takes nothing that has begun, so it never lands: nobody saw these seeds.
+            await self.forget(schedule.first)
+            await self.trouble(f"the seeds from {schedule.first} were committed too late")
+            return
+        if self.resting(("commit", schedule.first)):
+            return
+        try:
+            tx = await self.bond.commit(name, batch.root, schedule)
+        except REFUSED as error:
+            await self.trouble(f"committing from {schedule.first}: {error}")
+            return
+        await self.connection.execute(SENT, (tx, self.table.id, schedule.first))
+
+    async def confirmed(self, batch: Unconfirmed, root: bytes) -> None:
+        first = batch.schedule.first
+        if root != batch.root:
+            await self.forget(first)
+            await self.trouble(f"the chain holds seeds from {first} that are not ours")
+            return
+        async with self.connection.transaction():
+            await self.connection.execute(CONFIRMED, (self.table.id, first))
+            await courses.schedule(self.connection, self.table, first)
+        await self.trouble(None)
+        logger.info(
+            "{}: rounds {} to {} are final",
+            self.table.name,
+            first,
+            first + batch.schedule.count - 1,
+        )
+
+    async def forget(self, first: int) -> None:
+        async with self.connection.transaction():
+            await self.connection.execute(FORGET_BATCH, (self.table.id, first))
+            await self.connection.execute(FORGET_SEEDS, (self.table.id, first))
+
+    async def provide(self) -> None:
+        """Draw the next batch when the last one is nearly over; it opens after it is final."""
+        [(drawn, ends)] = await self._rows(LAST, self.table.id)
+        ahead = max(LEAST_AHEAD_S, 2 * (await self.bond.lag() or 0.0))
+        if ends - time.time() > AHEAD_S + ahead:
+            return
+        standing = await self.bond.standing()
+        needed = 2 * self.pace.count * self.pace.max_liability
+        if standing.paused:
+            await self.trouble("the bond's owner has stopped commitments")
+            return
+        if standing.free < needed:
+            await self.trouble(f"the bond has {standing.free} free, and a batch needs {needed}")
+            return
+        following = await self.bond.following(self.table.name)
+        if following != drawn:
+            await self.trouble(f"the chain is at round {following}, and our seeds at {drawn}")
+            return
+        schedule = Schedule(
+            first=drawn,
+            count=self.pace.count,
+            opens=max(int(ends), int(time.time() + ahead) + 1),
+            period=self.pace.period,
+            lead=self.pace.lead,
+            reveal_window=self.pace.reveal_window,
+            kind=self.table.beacon.partition(":")[0].encode(),
+            max_liability=self.pace.max_liability,
+            signer=standing.signer,
+        )
+        await self.carry(await self.draw(schedule))
+
+    async def draw(self, schedule: Schedule) -> Unconfirmed:
+        """A new batch, on disk before anybody hears of it."""
+        table = self.table
+        numbers = range(schedule.first, schedule.first + schedule.count)
+        seeds = {number: secrets.token_bytes(SEED) for number in numbers}
+        commits = [table.place(number).commit(seed) for number, seed in seeds.items()]
+        root = merkle.Tree.over(commits).root
+        times = (schedule.opens, schedule.period, schedule.lead, schedule.reveal_window)
+        bound = (table.beacon, schedule.max_liability, schedule.signer, table.pay_id)
+        async with self.connection.transaction():
+            cursor = self.connection.cursor()
+            await cursor.execute(
+                BATCH, (table.id, schedule.first, schedule.count, root, *times, *bound)
+            )
+            async with cursor.copy(SEEDS) as copy:
+                copy.set_types(["int4", "int8", "int8", "bytea", "bytea"])
+                for (number, seed), commit in zip(seeds.items(), commits, strict=True):
+                    sealed = self.sealer.seal(place(table, number), seed)
+                    await copy.write_row((table.id, number, schedule.first, sealed, commit))
+        return Unconfirmed(root, schedule, None)
+
+    async def behind(self) -> list[Behind]:
+        return [_behind(row) for row in await self._rows(BEHIND, self.table.id)]
+
+    async def followed(self, behind: Sequence[Behind]) -> list[Behind]:
+        """Note what the final chain has by now; the rounds that are left to do something about."""
+        left: list[Behind] = []
+        for first, group in itertools.groupby(behind, key=lambda one: one.first):
+            mine = list(group)
+            held = await self.bond.committed(self.table.name, first, finalized=True)
+            unknown = [one.number for one in mine if not one.anchored]
+            there = await self.bond.anchored(self.table.name, first, unknown) if unknown else []
+            anchored = [number for number, is_there in zip(unknown, there, strict=True) if is_there]
+            bits = 0 if held is None else held.revealed
+            revealed = [one.number for one in mine if bits >> (one.number - first) & 1]
+            if anchored:
+                await self.connection.execute(ANCHORED, (self.table.id, anchored))
+            if revealed:
+                await self.connection.execute(REVEALED, (self.table.id, revealed))
+            left += [one for one in mine if one.number not in revealed and one.left_s > 0]
+            if any(one.shown and one.left_s <= 0 and one.number not in revealed for one in mine):
+                await self.missed(mine)
+        return left
+
+    async def missed(self, behind: Sequence[Behind]) -> None:
+        """A seed was not shown to the bond in time: no round opens until a person has looked."""
+        late = [one.number for one in behind if one.shown and one.left_s <= 0]
+        await self.trouble(f"the bond did not see the seeds of rounds {late} in time")
+        await self.connection.execute(PAUSE, (self.table.id,))
+
+    async def anchor(self, behind: Sequence[Behind]) -> None:
+        """Fix what was signed, several rounds together, within a minute of their close."""
+        waiting = [
+            one
+            for one in behind
+            if not one.anchored and not self.resting_yet(("anchor", one.number))
+        ]
+        for first, group in itertools.groupby(waiting, key=lambda one: one.first):
+            run = _consecutive(list(group))[: self.bond.most_anchored]
+            oldest = time.time() - run[0].closes_at
+            if len(run) < ANCHOR_MOST and oldest < ANCHOR_S:
+                continue
+            numbers = [one.number for one in run]
+            for number in numbers:
+                self.resting(("anchor", number))
+            try:
+                tx = await self.bond.anchor(
+                    self.table.name, first, numbers[0], [one.statement for one in run]
+                )
+            except REFUSED as error:
+                logger.warning("{}: anchoring {}: {}", self.table.name, numbers, error)
+                continue
+            await self.connection.execute(ANCHOR_TX, (tx, self.table.id, numbers))
+
+    async def reveal(self, behind: Sequence[Behind]) -> None:
+        """Show the bond the seeds of rounds whose anchored roots are final."""
+        due = [one for one in behind if one.anchored and one.shown]
+        for one in due:
+            if self.resting(("reveal", one.number)):
+                continue
+            seed = self.sealer.open(place(self.table, one.number), one.sealed)
+            proof = (await self.tree(one.first)).proof(one.number - one.first)
+            try:
+                tx = await self.bond.reveal(self.table.name, one.first, one.number, seed, proof)
+            except REFUSED as error:
+                logger.warning("{}: revealing {}: {}", self.table.name, one.number, error)
+                continue
+            await self.connection.execute(REVEAL_TX, (tx, self.table.id, one.number))
+
+    async def watched(self, behind: Sequence[Behind]) -> bool:
+        """Whether all seeds will be revealed in time; if not, no more rounds are committed."""
+        late = [
+            one.number for one in behind if one.shown and one.left_s < HOT_S * one.reveal_window
+        ]
+        if late:
+            await self.trouble(f"the seeds of rounds {late} are nearly overdue at the bond")
+        return not late
+
+    async def release(self) -> None:
+        """Ask the bond for what no bettor can claim of old batches any more."""
+        window = (await self.bond.standing()).claim_window
+        for (first,) in await self._rows(RELEASABLE, self.table.id, window):
+            if self.resting(("release", first)):
+                continue
+            held = await self.bond.committed(self.table.name, first, finalized=True)
+            if held is not None and held.held:
+                try:
+                    await self.bond.release(self.table.name, first)
+                except REFUSED as error:
+                    logger.warning("{}: releasing {}: {}", self.table.name, first, error)
+            else:
+                await self.connection.execute(RELEASED, (self.table.id, first))
+
+    async def trouble(self, said: str | None) -> None:
+        """Say why no more rounds are committed, or that they are again."""
+        if await tables.stop(self.connection, self.table.id, said) and said is not None:
+            logger.error("{}: {}", self.table.name, said)
+
+    async def tree(self, first: int) -> merkle.Tree:
+        if first not in self.trees:
+            found = await self._rows(COMMITS, self.table.id, first)
+            if len(self.trees) > 8:
+                self.trees.clear()
+            self.trees[first] = merkle.Tree.over([bytes(row[0]) for row in found])
+        return self.trees[first]
+
+    def resting(self, what: Any) -> bool:
+        """Whether that was done just now; if not, it is from now on."""
+        if self.resting_yet(what):
+            return True
+        now = time.monotonic()
+        self.again_at = {one: at for one, at in self.again_at.items() if at > now}
+        self.again_at[what] = now + RESEND_S
+        return False
+
+    def resting_yet(self, what: Any) -> bool:
+        return self.again_at.get(what, 0.0) > time.monotonic()
+
+    async def _rows(self, query: bytes, *values: Any) -> list[Any]:
+        return await (await self.connection.execute(query, values)).fetchall()
+
+
+def place(table: Table, number: int) -> bytes:
+    """Where a seed is sealed for: it opens nowhere else."""
+    return f"{table.network}/{table.program}/{table.name}/{number}".encode()
+
+
+async def declared(
+    settings: Settings, setting: TableSetting, connection: Connection
+) -> Table | None:
+    """The table as the settings have it, made or changed; None while its network is unknown.
+
+    Raises `ChainError` on a mistake in the settings.
+    """
+    planned = senders.planned(settings, setting)
+    network = await senders.pinned(connection, planned.network)
+    if network is None:
+        return None
+    means, asset = planned.means, setting.asset or native(network)
+    rules = tables.GAMES.get(setting.game)
+    if rules is None:
+        raise ChainError(f"table {setting.name}: no game is called {setting.game}")
+    if setting.asset is None:
+        await connection.execute(ASSET, (asset, means.symbol, means.decimals))
+    slug = setting.casino or means.casino
+    await connection.execute(CASINO, {"slug": slug})
+    [(casino_id,)] = await (await connection.execute(CASINO_ID, (slug,))).fetchall()
+    try:
+        pay_id = await tables.keep(connection, setting.game, rules.PAYS)
+        table = Table(
+            id=0,
+            casino_id=casino_id,
+            casino=slug,
+            name=setting.name,
+            game=setting.game,
+            pay_id=pay_id,
+            asset=asset,
+            network=network,
+            program=means.address,
+            beacon=setting.beacon,
+            limits=Limits(
+                least=setting.least,
+                most=setting.most,
+                most_win=setting.most_win,
+                most_player=setting.most_player,
+                coins=setting.coins,
+                units=setting.units,
+            ),
+        )
+        return replace(table, id=await tables.settle(connection, table))
+    except tables.BadTable as error:
+        raise ChainError(f"table {setting.name}: {error}") from error
+
+
+async def met(
+    settings: Settings, setting: TableSetting, expected: str, wallets: senders.Wallets
+) -> Bond | None:
+    """The bond of a table, or None without a key for its chain. Raises `ChainError`."""
+    one = senders.planned(settings, setting)
+    if one.key is None:
+        return None
+    wallet = senders.wallet(settings, one, wallets)
+    wallet.rpc.node.expected = expected
+    await senders.identify(wallet.rpc, one.network)
+    interface = one.means.interface_json()
+    if isinstance(wallet, solana.Sender):
+        return await SolanaBond.meet(wallet, one.means.address, interface)
+    depth = settings.confirmations.get(one.network.name, one.network.confirmations)
+    return await EvmBond.meet(wallet, one.means.address, interface, depth)
+
+
+def paced(setting: TableSetting) -> Pace:
+    return Pace(
+        count=min(setting.batch, MAX_ROUNDS),
+        period=setting.period,
+        lead=setting.lead,
+        reveal_window=setting.reveal_window,
+        max_liability=setting.max_liability,
+    )
+
+
+def _unconfirmed(row: Sequence[Any]) -> Unconfirmed:
+    first, count, root, opens, period, lead, window, beacon, most, signer, tx = row
+    schedule = Schedule(
+        first=first,
+        count=count,
+        opens=opens,
+        period=period,
+        lead=lead,
+        reveal_window=window,
+        kind=beacon.partition(":")[0].encode(),
+        max_liability=int(most),
+        signer=bytes(signer),
+    )
+    return Unconfirmed(bytes(root), schedule, tx)
+
+
+def _behind(row: Sequence[Any]) -> Behind:
+    number, first, state, root, bets, liability, reason, closes, window, *rest = row
+    anchored, revealed, sealed = rest
+    statement = Statement(NO_BETS if root is None else bytes(root), bets, int(liability))
+    return Behind(
+        number, first, state, statement, reason, closes, window, anchored, revealed, bytes(sealed)
+    )
+
+
+def _consecutive(rounds: Sequence[Behind]) -> list[Behind]:
+    """The first of them that follow one another without a gap."""
+    return [one for at, one in enumerate(rounds) if one.number == rounds[0].number + at]

@@ -383,16 +383,24 @@ export function pairCommit(pair: PairProof): Promise<Bytes> {
 }
 
 export async function pairOutcome(pair: PairProof, bet: PairBet): Promise<Bytes> {
+  return outcomeOf(pair, bet, await beaconHash(pair.activation));
+}
+
+/** `activation` is the hash of a beacon, not its randomness. */
+export async function outcomeOf(pair: PairProof, bet: PairBet, activation: Bytes): Promise<Bytes> {
   const whose = [ascii(pair.chain), ascii(pair.account), u64(pair.epoch), pair.clientSeed];
-  const activation = await beaconHash(pair.activation);
   const what = [activation, u64(bet.nonce), ascii(bet.game), await sha256(bet.params)];
   return hmac(pair.seed, tag("pair-out", ...whose, ...what));
 }
 
 /** What the house signs for a bet of a pair, and what the next receipt holds on to. */
 export async function receipt(pair: PairProof, bet: PairBet): Promise<Bytes> {
+  return receiptOf(pair, bet, await beaconHash(pair.activation));
+}
+
+export async function receiptOf(pair: PairProof, bet: PairBet, activation: Bytes): Promise<Bytes> {
   const whose = [ascii(pair.chain), ascii(pair.account), u64(pair.epoch), u64(bet.nonce)];
-  const chance = [pair.clientSeed, await beaconHash(pair.activation)];
   const what = [ascii(bet.asset), ascii(bet.game), await sha256(bet.params), u256(bet.stake)];
-  return tagged("pair-receipt", ...whose, ...chance, ...what, u64(bet.at), bet.previous);
+  const told = [pair.clientSeed, activation, ...what, u64(bet.at), bet.previous];
+  return tagged("pair-receipt", ...whose, ...told);
 }

@@ -16,8 +16,8 @@ const ROUND_AT = "roundAt(string,uint64)";
 const WORD = 32;
 const SPAN = 1_000n; // blocks per question for logs: few nodes answer for more
 const MOST_SPANS = 50;
-// Two epochs and the blocks of the one that was running: what Ethereum takes at the latest.
-const BLOCKS_TO_FINAL: Readonly<Record<string, bigint>> = { "eip155:1": 96n, "eip155:11155111": 96n };
+// So many blocks at least; more where the node's own final block is further behind its head.
+const BLOCKS_TO_FINAL: Readonly<Record<string, bigint>> = { "eip155:1": 64n, "eip155:8453": 300n };
 const KINDS: Readonly<Record<string, Kind>> = { "1": "drand", "2": "block" };
 
 interface Header {
@@ -132,9 +132,10 @@ async function finalAt(
 ): Promise<bigint | null> {
   if (final.number < position) return null;
   const latest = await headerAt(node, "latest");
-  const blocks = BLOCKS_TO_FINAL[chain] ?? latest.number - final.number;
-  const sealed = position + blocks;
-  return (await headerAt(node, sealed < latest.number ? sealed : latest.number)).time;
+  const behind = latest.number - final.number;
+  const least = BLOCKS_TO_FINAL[chain] ?? 0n;
+  const sealed = position + (behind > least ? behind : least);
+  return sealed > latest.number ? null : (await headerAt(node, sealed)).time;
 }
 
 /** What is fixed for the round's bets, as far as it is final. */

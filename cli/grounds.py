@@ -29,9 +29,28 @@ from local.process import StartFailed, alive
 
 DATABASE = "fairhouse"
 EVM_VAULT, SOLANA_VAULT = 5_000 * players.ETHER, 700 * players.SOL
+EVM_BOND, SOLANA_BOND = 2_000 * players.ETHER, 50 * players.SOL
 FUNDS = 100 * players.SOL  # for the fees of the keeper
 SLOT_MS = 100
 
+# A table on each chain; what a round may win is backed by the bond of its chain.
+TABLES: dict[str, dict[str, object]] = {
+    name: {
+        "name": game,
+        "game": game,
+        "batch": 32,
+        "reveal_window": 120,
+        "max_liability": coin // 20,
+        "least": coin // 10_000,
+        "most": coin // 100,
+        "most_win": coin // 25,
+        "most_player": coin // 10,
+    }
+    for name, game, coin in (
+        ("evm-local", "numbers", players.ETHER),
+        ("solana-local", "dice", players.SOL),
+    )
+}
 Told = Callable[[str], None]
 
 
@@ -46,6 +65,11 @@ class Place:
     program: str
     manifest: str
     interface: Path
+    bond: str
+
+    @property
+    def bond_manifest(self) -> str:
+        return self.manifest.replace("casino", "bond")
 
 
 @dataclass
@@ -58,7 +82,13 @@ class Grounds:
     pids: dict[str, int] = field(default_factory=dict)
     keeper_evm_key: str = ""
     keeper_solana_key: str = ""
+    signer_key: str = field(default_factory=lambda: secrets.token_hex(32))
     bettors: dict[str, players.EvmPlayers | players.SolanaPlayers] = field(default_factory=dict)
+
+    @property
+    def signer(self) -> str:
+        """The address that signs roots of bets."""
+        return str(Account.from_key(self.signer_key).address).lower()
 
     def environment(self, casino: str) -> dict[str, str]:
         """What the processes are told."""
@@ -71,10 +101,22 @@ class Grounds:
             "FAIRHOUSE_WS": json.dumps({place.name: place.ws_url for place in places}),
             "FAIRHOUSE_SOURCES": json.dumps(
                 [
-                    {"program": place.manifest, "address": place.program, "casino": casino}
+                    {"program": manifest, "address": address, "casino": casino}
+                    for place in places
+                    for manifest, address in (
+                        (place.manifest, place.program),
+                        (place.bond_manifest, place.bond),
+                    )
+                ]
+            ),
+            "FAIRHOUSE_TABLES": json.dumps(
+                [
+                    {**TABLES[place.name], "program": place.bond_manifest, "address": place.bond}
+                    | {"beacon": "block:evm-local", "casino": casino}
                     for place in places
                 ]
             ),
+            "FAIRHOUSE_SIGNER_KEY": self.signer_key,
             "FAIRHOUSE_KEEPER_EVM_KEY": self.keeper_evm_key,
             "FAIRHOUSE_KEEPER_SOLANA_KEY": self.keeper_solana_key,
             "FAIRHOUSE_SEED_KEY": secrets.token_hex(32),
@@ -155,6 +197,7 @@ async def _evm(folder: Path, stack: contextlib.AsyncExitStack, grounds: Grounds)
     keeper = Account.from_key(grounds.keeper_evm_key).address
     async with evm.Sender(node.rpc_url, players.evm_key(0)) as owner:
         address = await deploy.to_evm(owner, keeper, vault=EVM_VAULT)
+        bond = await deploy.bond_to_evm(owner, keeper, grounds.signer, bond=EVM_BOND)
     grounds.places["evm"] = Place(
         "evm-local",
         "eip155:31337",
@@ -163,6 +206,7 @@ async def _evm(folder: Path, stack: contextlib.AsyncExitStack, grounds: Grounds)
         address,
         "casino_evm",
         build_evm.ABI,
+        bond,
     )
     bettors = grounds.bettors["evm"] = players.EvmPlayers(node.rpc_url, address)
     stack.push_async_callback(bettors.close)
@@ -183,6 +227,8 @@ async def _solana(folder: Path, stack: contextlib.AsyncExitStack, grounds: Groun
         await reader.close()
     async with solana.Sender(node.rpc_url, node.payer) as owner:
         address = await deploy.to_solana(owner, keeper, network, vault=SOLANA_VAULT)
+        raw = bytes.fromhex(grounds.signer[2:])
+        bond = await deploy.bond_to_solana(owner, keeper.pubkey(), raw, network, bond=SOLANA_BOND)
         bettors = grounds.bettors["solana"] = players.SolanaPlayers(node.rpc_url, address)
         stack.push_async_callback(bettors.close)
         await bettors.fund(owner, keeper.pubkey(), FUNDS)
@@ -194,6 +240,7 @@ async def _solana(folder: Path, stack: contextlib.AsyncExitStack, grounds: Groun
         address,
         "casino_solana",
         build_solana.IDL,
+        bond,
     )
     return f"Surfpool with our program at {address}"
 

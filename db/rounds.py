@@ -61,7 +61,8 @@ class RoundTable(SQLModel, table=True):
 class RoundBatch(SQLModel, table=True):
     """Seeds of rounds committed together, under the schedule that was committed with them.
 
-    drawn -> sent -> confirmed; times in Unix seconds. What a batch says never changes.
+    drawn -> sent -> confirmed; times in Unix seconds. What a batch says never changes. `position`
+    is the height or slot of `tx`, `committed_at` the time of that block.
     """
 
     __tablename__ = "round_batches"
@@ -80,6 +81,8 @@ class RoundBatch(SQLModel, table=True):
     pay_id: int = Field()
     state: str = text(default="drawn", sa_column_kwargs={"server_default": "drawn"})
     tx: str | None = text(default=None)
+    position: int | None = big(default=None)
+    committed_at: int | None = big(default=None)
     drawn_at: datetime | None = now(default=None, nullable=False)
     confirmed_at: datetime | None = moment(default=None)
     released_at: datetime | None = moment(default=None)

@@ -12,12 +12,15 @@ from solders.pubkey import Pubkey
 
 from chains.errors import ChainError, RpcError
 from chains.evm import send as evm
+from chains.evm.decode import Decoder
+from chains.evm.logs import raws
 from chains.solana import send as solana
 from chains.solana.rpc import Commitment
 from games.fairness.rounds import BLOCK, DRAND, Schedule
 
 KINDS = {DRAND: 1, BLOCK: 2}
 EMPTY = bytes(32)
+LOOK_BACK = 5_000  # blocks in which a commitment is looked for
 # The accounts of the Solana program, as contracts/idl declares them.
 BOND = struct.Struct("<8x32x32x20s?BBxQQ64s")
 TABLE = struct.Struct("<8xQQ")
@@ -47,6 +50,15 @@ class Committed:
 
 
 @dataclass(frozen=True, slots=True)
+class Landed:
+    """The tx that committed a batch; `position` is its height or slot, `time` that block's."""
+
+    tx: str
+    position: int
+    time: int
+
+
+@dataclass(frozen=True, slots=True)
 class Statement:
     """What was signed at a round's close."""
 
@@ -72,6 +84,9 @@ class Bond(Protocol):
         """The first round of a table that no commitment has, as it stands now."""
 
     async def committed(self, table: str, first: int, *, finalized: bool) -> Committed | None: ...
+    async def landed(self, table: str, first: int) -> Landed | None:
+        """Where a batch was committed, once the final chain has it."""
+
     async def anchored(self, table: str, first: int, numbers: Sequence[int]) -> list[bool]:
         """Whether the final chain holds a statement for each of some rounds of a batch."""
 
@@ -98,7 +113,7 @@ class EvmBond:
     ) -> None:
         self.network, self.chain, self.address = network, network.encode(), address
         self._sender, self._contract = sender, evm.Program(interface, address)
-        self._depth = depth
+        self._decoder, self._depth = Decoder(interface, address), depth
 
     @classmethod
     async def meet(
@@ -121,6 +136,17 @@ class EvmBond:
         at = await self._sender.rpc.finalized(self._depth) if finalized else None
         root, _, _, count, *_, held, revealed, _ = await self._read("batchAt", [table, first], at)
         return Committed(root, revealed, held) if count else None
+
+    async def landed(self, table: str, first: int) -> Landed | None:
+        rpc = self._sender.rpc
+        upper = await rpc.finalized(self._depth)
+        logs = await rpc.logs(self.address, max(0, upper - LOOK_BACK), upper)
+        for raw in raws(logs, self.address):
+            name, said = self._decoder.decode(raw.kind, raw.body)
+            if name == "RoundsCommitted" and (said["table"], said["first"]) == (table, first):
+                [header] = await rpc.headers([raw.position])
+                return Landed(raw.tx, raw.position, int(header.timestamp, 16))
+        return None
 
     async def anchored(self, table: str, first: int, numbers: Sequence[int]) -> list[bool]:
         at = await self._sender.rpc.finalized(self._depth)
@@ -199,6 +225,17 @@ class SolanaBond:
         _, root, *_, held, _, _, _, revealed, _ = BATCH.unpack_from(data)
         return Committed(root, int.from_bytes(revealed, "little"), held)
 
+    async def landed(self, table: str, first: int) -> Landed | None:
+        address = str(self._program.derive(*_batch_seeds(table, first)))
+        found = await self._sender.rpc.signatures(
+            address, before=None, until=None, commitment="finalized"
+        )
+        made = [one for one in found if one.err is None and one.block_time is not None]
+        if not made:
+            return None
+        oldest = made[-1]  # what made the account
+        return Landed(oldest.signature, oldest.slot, oldest.block_time or 0)
+
     async def anchored(self, table: str, first: int, numbers: Sequence[int]) -> list[bool]:
         data = await self._batch(table, first, "finalized")
         if data is None:
@@ -267,11 +304,14 @@ class SolanaBond:
         return data
 
     async def _batch(self, table: str, first: int, at: Commitment) -> bytes | None:
-        seeds = (b"batch", table.encode(), first.to_bytes(8, "little"))
-        data = await self._account(seeds, at)
+        data = await self._account(_batch_seeds(table, first), at)
         if data is not None and len(data) < BATCH.size:
             raise RpcError(f"{self.network}: the account of a batch came cut off")
         return data
 
     async def _account(self, seeds: Sequence[bytes], at: Commitment) -> bytes | None:
         return await self._sender.read(self._program.derive(*seeds), at=at)
+
+
+def _batch_seeds(table: str, first: int) -> tuple[bytes, ...]:
+    return b"batch", table.encode(), first.to_bytes(8, "little")

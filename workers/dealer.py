@@ -38,7 +38,7 @@ from workers.leader import Connection, connect, leads
 from workers.sealed import Sealer
 from workers.tables import declared, place
 
-LEADER = 7_302_114_006  # any number that nothing else locks
+LEADER = 7_302_114_007  # any number that nothing else locks
 STANDBY_S = 1.0
 HORIZON_S = 1.5  # so long before its close a round is taken in hand
 LONGEST_SLEEP_S = 0.5

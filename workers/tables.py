@@ -40,7 +40,7 @@ RESEND_S = 20.0  # how long a sent tx is waited for before it is sent again
 ANCHOR_S = 30.0  # a root waits so long for others to be anchored with it
 ANCHOR_MOST = 6
 REVEAL_TOGETHER = 4
-LEAST_AHEAD_S = 30.0  # between drawing a batch and its first round, if finality takes less
+LEAST_AHEAD_S = 10.0  # between drawing a batch and its first round, if finality takes less
 AHEAD_S = 120.0  # another batch is committed when less than that is left of the last one
 HOT_S = 0.25  # the part of a reveal window in which an unrevealed seed is an alarm
 
@@ -65,7 +65,8 @@ UPDATE round_batches SET state = 'sent', tx = %s
 WHERE table_id = %s AND first = %s AND state <> 'confirmed'
 """
 CONFIRMED = b"""
-UPDATE round_batches SET state = 'confirmed', confirmed_at = clock_timestamp()
+UPDATE round_batches SET state = 'confirmed', confirmed_at = clock_timestamp(), tx = %s,
+    position = %s, committed_at = %s
 WHERE table_id = %s AND first = %s AND state <> 'confirmed'
 """
 FORGET_BATCH = b"""
@@ -283,8 +284,12 @@ class TableKeeper:
             await self.forget(first)
             await self.trouble(f"the chain holds seeds from {first} that are not ours")
             return
+        landed = await self.bond.landed(self.table.name, first)
+        if landed is None:
+            return  # the node that was asked does not know yet; it will
+        place = (landed.tx, landed.position, landed.time)
         async with self.connection.transaction():
-            await self.connection.execute(CONFIRMED, (self.table.id, first))
+            await self.connection.execute(CONFIRMED, (*place, self.table.id, first))
             await courses.schedule(self.connection, self.table, first)
         await self.trouble(None)
         logger.info(

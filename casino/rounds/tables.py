@@ -13,16 +13,15 @@ from typing import Any
 
 from psycopg.rows import tuple_row
 
+import games
 from casino import rows
 from chains.evm import address as evm
 from chains.solana import address as solana
-from games import coinflip, crash, dice, limbo, numbers, paytables
+from games import paytables
 from games.fairness.rounds import Round as Place
 from games.rules import Game
 
-GAMES: Mapping[str, Game] = {
-    game.NAME.decode(): game for game in (coinflip, crash, dice, limbo, numbers)
-}
+GAMES: Mapping[str, Game] = {name.decode(): game for name, game in games.GAMES.items()}
 ROOMS = {"eip155": evm, "solana": solana}
 BP = 10_000
 

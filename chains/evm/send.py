@@ -62,7 +62,7 @@ class Program:
         self.address: ChecksumAddress = AsyncWeb3.to_checksum_address(address)
         verbs = [part for part in interface if part["type"] == "function"]
         self._calls = {part["name"]: (bytes.fromhex(selector(part)), takes(part)) for part in verbs}
-        self._answers = {part["name"]: [one["type"] for one in part["outputs"]] for part in verbs}
+        self._answers = {part["name"]: gives(part) for part in verbs}
         self._errors = {selector(part): part["name"] for part in interface if is_error(part)}
 
     def call(self, verb: str, args: Sequence[object], *, value: int = 0) -> TxParams:
@@ -105,6 +105,11 @@ def selector(part: Mapping[str, Any]) -> str:
 def takes(part: Mapping[str, Any]) -> list[str]:
     """The types that an ABI's function or error takes, in order."""
     return [collapse_if_tuple(one) for one in part["inputs"]]
+
+
+def gives(part: Mapping[str, Any]) -> list[str]:
+    """The types that an ABI's function returns, in order."""
+    return [collapse_if_tuple(one) for one in part["outputs"]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,12 +59,14 @@ CREATE TABLE round_batches (
     pay_id integer NOT NULL,
     state text NOT NULL DEFAULT 'drawn' CHECK (state IN ('drawn', 'sent', 'confirmed')),
     tx text,
+    position bigint,
+    committed_at bigint,
     drawn_at timestamptz NOT NULL DEFAULT now(),
     confirmed_at timestamptz,
     released_at timestamptz,
     PRIMARY KEY (table_id, first),
     CHECK (first >= 0 AND count > 0 AND period > lead AND lead > 0 AND reveal_window > 0),
-    CHECK ((state = 'confirmed') = (confirmed_at IS NOT NULL))
+    CHECK (num_nulls(confirmed_at, tx, position, committed_at) = 0 OR state <> 'confirmed')
 );
 CREATE TABLE round_seeds (
     table_id integer NOT NULL,
@@ -167,8 +169,10 @@ BEGIN
             new.reveal_window, new.beacon, new.max_liability, new.signer, new.pay_id)
         IS DISTINCT FROM (old.table_id, old.first, old.count, old.root, old.opens, old.period,
             old.lead, old.reveal_window, old.beacon, old.max_liability, old.signer, old.pay_id)
-        OR old.state = 'confirmed' AND (new.state, new.tx, new.confirmed_at)
-            IS DISTINCT FROM (old.state, old.tx, old.confirmed_at)
+        OR old.state = 'confirmed'
+            AND (new.state, new.tx, new.position, new.committed_at, new.confirmed_at)
+            IS DISTINCT FROM
+            (old.state, old.tx, old.position, old.committed_at, old.confirmed_at)
     THEN
         RAISE EXCEPTION 'batch % of table % stands as it was drawn', old.first, old.table_id
             USING ERRCODE = 'check_violation';

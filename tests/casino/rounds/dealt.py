@@ -87,9 +87,11 @@ class Dealt:
             connection = await driver(session)
             await connection.execute(
                 b"INSERT INTO round_batches (table_id, first, count, root, opens, period, lead,"
-                b" reveal_window, beacon, max_liability, signer, pay_id, state, tx, confirmed_at)"
+                b" reveal_window, beacon, max_liability, signer, pay_id, state, tx, position,"
+                b" committed_at, confirmed_at)"
                 b" VALUES (%s, %s, %s, %s, ceil(extract(epoch FROM now()))::bigint + %s, %s, 1, 60,"
-                b" 'block', %s, %s, %s, 'confirmed', '0xcc', now() + make_interval(secs => %s))",
+                b" 'block', %s, %s, %s, 'confirmed', '0xcc', 7, 1,"
+                b" now() + make_interval(secs => %s))",
                 (
                     *(self.table.id, first, count, root, opens_in, period, most, b"\x05" * 20),
                     *(self.table.pay_id, set.get("late_s", -3600)),

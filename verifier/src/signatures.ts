@@ -4,7 +4,7 @@ import { bls12_381 } from "@noble/curves/bls12-381.js";
 import { secp256k1 } from "@noble/curves/secp256k1.js";
 import { keccak_256 } from "@noble/hashes/sha3.js";
 
-import { number, u64, unhex, type Bytes } from "./bytes.ts";
+import { hex, number, u64, unhex, type Bytes } from "./bytes.ts";
 import { sha256 } from "./hashes.ts";
 
 const ORDER = secp256k1.Point.Fn.ORDER;
@@ -40,12 +40,20 @@ export function signerOf(digest: Bytes, signature: Bytes): Bytes | null {
   }
 }
 
-/** Whether quicknet made this signature for its round of this number. */
+const KNOWN = new Map<string, boolean>();
+
+/** Whether quicknet made this signature for its round of this number; computed once for each. */
 export async function quicknetSigned(round: bigint, signature: Bytes): Promise<boolean> {
+  const name = `${round} ${hex(signature)}`;
+  const known = KNOWN.get(name) ?? madeByQuicknet(await sha256(u64(round)), signature);
+  KNOWN.set(name, known);
+  return known;
+}
+
+function madeByQuicknet(message: Bytes, signature: Bytes): boolean {
   try {
     const { shortSignatures } = bls12_381;
-    const message = shortSignatures.hash(await sha256(u64(round)), DST);
-    return shortSignatures.verify(signature, message, QUICKNET.publicKey);
+    return shortSignatures.verify(signature, shortSignatures.hash(message, DST), QUICKNET.publicKey);
   } catch {
     return false;
   }

@@ -11,6 +11,7 @@ import { NodeError, unclear, type Node } from "./node.ts";
 const FINALIZED = { commitment: "finalized" };
 const PAGE = 1_000;
 const MOST_PAGES = 20;
+const OLDEST = 3; // somebody may send lamports to the address before the batch is made there
 const AT_ONCE = 6;
 const MOST_TXS = 600;
 const SLOTS_TO_FINAL = 32n; // docs.anza.xyz/consensus/commitments: 31 and more blocks on top
@@ -90,12 +91,11 @@ async function committed(
   proof: RoundProof,
   listed: Listed[],
 ): Promise<Committed | null> {
-  for (const entry of listed.slice(0, 3)) {
-    for (const event of await eventsOf(node, proof, entry.tx)) {
+  for (const { tx, slot: position } of listed.slice(0, OLDEST)) {
+    const { events, time } = await heard(node, proof, tx);
+    for (const event of events) {
       const read = await readCommitted(event, proof);
-      if (!read) continue;
-      const { tx, slot: position, time } = entry;
-      return { ...read, tx, position, time, finalAt: await finalAt(node, position) };
+      if (read) return { ...read, tx, position, time, finalAt: await finalAt(node, position) };
     }
   }
   return null;
@@ -150,11 +150,10 @@ async function roundSaid(node: Node, proof: RoundProof, listed: Listed[]): Promi
   const said: RoundSaid = { anchored: await keptStatement(node, proof), revealed: null };
   for (let at = 0; at < about.length && !(said.anchored && said.revealed); at += AT_ONCE) {
     const some = about.slice(at, at + AT_ONCE);
-    const heard = await Promise.all(some.map(({ tx }) => eventsOf(node, proof, tx)));
-    for (const [place, events] of heard.entries()) {
+    for (const { events, time } of await Promise.all(some.map(({ tx }) => heard(node, proof, tx)))) {
       for (const event of events) {
         said.anchored ??= await readAnchored(event, proof);
-        said.revealed ??= await readRevealed(event, proof, (some[place] as Listed).time);
+        said.revealed ??= await readRevealed(event, proof, time);
       }
     }
   }
@@ -194,24 +193,32 @@ async function readRevealed(event: Bytes, proof: RoundProof, time: bigint): Prom
   return { seed: reader.bytes(32), time };
 }
 
+interface Heard {
+  events: Bytes[];
+  time: bigint;
+}
+
 /** What the program said in a transaction by calling itself, which nobody else can make it do. */
-async function eventsOf(node: Node, proof: RoundProof, tx: string): Promise<Bytes[]> {
+async function heard(node: Node, proof: RoundProof, tx: string): Promise<Heard> {
   const method = "getTransaction";
   const how = { ...FINALIZED, encoding: "json", maxSupportedTransactionVersion: 0 };
   const answer = await node.ask(method, [tx, how]);
   if (answer === null) throw new NodeError(`the node no longer has the transaction ${tx}`);
-  const { meta, transaction } = answer as Answer;
-  if (meta?.err !== null || !transaction?.message?.accountKeys) return [];
+  const { meta, transaction, blockTime } = answer as Answer;
+  if (typeof blockTime !== "number" || !transaction?.message?.accountKeys) throw unclear(method);
+  const time = BigInt(blockTime);
+  if (!meta || meta.err !== null) return { events: [], time };
   const loaded = meta.loadedAddresses ?? {};
   const written = loaded.writable ?? [];
   const keys = [...transaction.message.accountKeys, ...written, ...(loaded.readonly ?? [])];
   const program = base58(proof.program);
   const inner = (meta.innerInstructions ?? []).flatMap(({ instructions }) => instructions);
-  return inner
+  const events = inner
     .filter(({ programIdIndex }) => keys[programIdIndex] === program)
     .map(({ data }) => unbase58(data) ?? new Uint8Array(0))
     .filter((data) => same(data.slice(0, SAID.length), SAID))
     .map((data) => data.slice(SAID.length));
+  return { events, time };
 }
 
 interface Answer {
@@ -220,6 +227,7 @@ interface Answer {
     loadedAddresses?: { writable?: string[]; readonly?: string[] };
     innerInstructions?: { instructions: { programIdIndex: number; data: string }[] }[];
   } | null;
+  blockTime?: number | null;
   transaction?: { message?: { accountKeys?: string[] } };
 }
 

@@ -13,7 +13,7 @@ export function verdict(steps: Step[], titles: (step: Step) => string): Verdict 
   const [failed, open] = [count("failed"), count("unchecked")];
   if (failing) {
     const more = failed > 1 ? `, and ${failed - 1} more` : "";
-    return { status: "failed", says: `This proof does not hold: “${titles(failing)}” failed${more}.` };
+    return { status: "failed", says: `This proof does not hold. ${titles(failing)} No${more}.` };
   }
   if (open) {
     const says =

@@ -118,6 +118,7 @@ Role = Literal[
     "bonuses:write",
     "reports:read",
     "games:launch",
+    "rounds:bet",
 ]
 
 

@@ -415,3 +415,151 @@ class Line(BaseModel):
 
     feed_url: str
     casino: str
+
+
+class Limits(BaseModel):
+    """Of one stake, one payout, and all stakes of a player in a round; in the smallest unit."""
+
+    least: str
+    most: str
+    most_win: str
+    most_player: str
+
+
+class CurrentRound(BaseModel):
+    """The round that takes bets or is the next to do so; countdowns run by `server_time`."""
+
+    number: int
+    opens_at: datetime
+    closes_at: datetime
+    server_time: datetime
+    bets: int
+    stake: str
+    first: int = Field(description="of the batch that its seed was committed with")
+    count: int
+    root: str = Field(description="of that batch, on chain before any of its rounds opened")
+    tx: str
+    max_liability: str = Field(description="what the bond backs of a round, in its coin")
+    reveal_window: int = Field(description="seconds after closing until the bond may be claimed")
+
+
+class BondPlace(BaseModel):
+    network: str = Field(description="CAIP-2")
+    program: str
+
+
+class Table(BaseModel):
+    """A table. `trouble` says why no more rounds are committed, if none are."""
+
+    table: str
+    game: str
+    asset: str = Field(description="CAIP-19")
+    limits: Limits
+    returns: list[float] = Field(description="the least and the most that comes back of stakes")
+    pay_table: str = Field(description="in hex, as bets are bound to it")
+    bond: BondPlace
+    beacon: str
+    paused: bool
+    trouble: str | None
+    round: CurrentRound | None
+
+
+class Tables(BaseModel):
+    items: list[Table]
+
+
+class RoundBet(BaseModel):
+    """An accepted bet, with its place in the round's tree of bets."""
+
+    user: str
+    bet: str
+    table: str
+    round: int
+    position: int
+    choice: dict[str, Any]
+    asset: str
+    stake: str
+    liability: str = Field(description="what the bond backs of it, in its coin")
+    params: str
+    leaf: str
+    balance: str
+    at: datetime
+
+
+class UserBet(BaseModel):
+    """A bet of a user; `payout` is null until the round is settled or void."""
+
+    bet: str
+    table: str
+    round: int
+    position: int
+    account: str
+    choice: dict[str, Any]
+    asset: str
+    stake: str
+    state: Literal["placed", "won", "lost", "returned", "owed"]
+    payout: str | None
+    leaf: str
+    at: datetime
+    ended_at: datetime | None
+    id: int
+
+
+class RoundBets(BaseModel):
+    items: list[UserBet]
+    next: str | None
+
+
+class Round(BaseModel):
+    """A round as far as it came: bets_root with its close, seed and result with its draw."""
+
+    id: str
+    table: str
+    game: str
+    asset: str
+    round: int
+    state: Literal["waiting", "open", "closed", "drawn", "settled", "void", "skipped"]
+    opens_at: datetime
+    closes_at: datetime
+    bets: int
+    stake: str
+    payout: str | None
+    reason: str | None
+    bets_root: str | None
+    signature: str | None
+    liability: str
+    seed: str | None
+    outcome: str | None
+    beacon: dict[str, Any] | None
+    result: int | list[int] | None
+    closed_at: datetime | None
+    drawn_at: datetime | None
+    ended_at: datetime | None
+    anchor_tx: str | None
+    anchored_at: datetime | None
+    reveal_tx: str | None
+    revealed_at: datetime | None
+    commitment: dict[str, Any]
+
+
+class Rounds(BaseModel):
+    items: list[Round]
+    next: str | None
+
+
+class Proof(BaseModel):
+    """A proof file; docs/fairness/proof.md says each of its fields."""
+
+    scheme: str
+    kind: Literal["round", "bet"]
+    chain: str
+    program: str
+    table: str
+    round: str
+    schedule: dict[str, Any]
+    commitment: dict[str, Any]
+    seed: str
+    bets: dict[str, Any]
+    beacon: dict[str, Any]
+    result: dict[str, Any]
+    bet: dict[str, Any] | None = None

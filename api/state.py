@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from redis.asyncio import Redis
 from starlette.requests import Request
 
 from api.desk import Desk
+from api.feed.hub import Hub
+from api.tables import Tables
 from db import session
 from db.session import plain
 from queues.client import client
@@ -34,6 +37,8 @@ class State:
     settings: Settings
     pool: Pool
     redis: Redis
+    hub: Hub
+    tables: Tables
     desk: Desk
 
     async def rows(self, query: str, values: Mapping[str, Any]) -> list[Row]:
@@ -65,9 +70,13 @@ async def opened(settings: Settings) -> AsyncIterator[State]:
     desk = Desk()
     async with redis:
         await pool.open(wait=False)
+        hub = Hub(redis)
+        reading = asyncio.create_task(hub.run())
         try:
-            yield State(settings, pool, redis, desk)
+            yield State(settings, pool, redis, hub, Tables(), desk)
         finally:
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
             await desk.gatherer.close()
             await session.close()
             await pool.close()

@@ -21,7 +21,7 @@ import psycopg
 from cli import grounds, keys, processes, report, samples
 from cli.grounds import Grounds
 from cli.household import Household, TooManyRestarts
-from local import players
+from local import guests, players
 from local.process import StartFailed, accepts
 from settings import Settings
 
@@ -53,6 +53,7 @@ class Demo:
     began: float = field(default_factory=time.monotonic)
     api_key: str = ""
     tallies: dict[str, players.Tally] = field(default_factory=dict)
+    party: guests.Party = field(default_factory=guests.Party)
     ok: bool = True
 
     @property
@@ -164,6 +165,9 @@ class Demo:
                 tasks.append(
                     asyncio.create_task(players.play(bettors.bet, self.rates[name], tally))
                 )
+        if "api" in processes.LOOPS:
+            played = guests.play(self.api_url, self.api_key, "GOLD_COINS", self.party)
+            tasks.append(asyncio.create_task(played))
         try:
             yield
         finally:
@@ -182,7 +186,8 @@ class Demo:
                 async with await psycopg.AsyncConnection.connect(ground.database_url) as connection:
                     row = await (await connection.execute(STANDING)).fetchone()
                 bets, settled = row or (0, 0)
-                line = f"{sent} bets sent, {bets} indexed, {settled} settled"
+                line = f"{sent} bets sent, {bets} indexed, {settled} settled; "
+                line += f"{self.party.placed} on rounds"
                 print(f"\r  {line}  " if terminal else f"  {line}", end="" if terminal else "\n")
                 sys.stdout.flush()
 

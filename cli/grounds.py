@@ -33,18 +33,19 @@ EVM_BOND, SOLANA_BOND = 2_000 * players.ETHER, 50 * players.SOL
 FUNDS = 100 * players.SOL  # for the fees of the keeper
 SLOT_MS = 100
 
-# A table on each chain; what a round may win is backed by the bond of its chain.
+# A table on each chain, played for the sample's gold coins; the chain's coin backs what they win.
 TABLES: dict[str, dict[str, object]] = {
     name: {
         "name": game,
         "game": game,
+        "beacon": "block:evm-local",
         "batch": 32,
         "reveal_window": 120,
         "max_liability": coin // 20,
-        "least": coin // 10_000,
-        "most": coin // 100,
-        "most_win": coin // 25,
-        "most_player": coin // 10,
+        "most": 100,
+        "most_win": 10_000,
+        "most_player": 500,
+        "coins": coin // 10**6,
     }
     for name, game, coin in (
         ("evm-local", "numbers", players.ETHER),
@@ -112,7 +113,7 @@ class Grounds:
             "FAIRHOUSE_TABLES": json.dumps(
                 [
                     {**TABLES[place.name], "program": place.bond_manifest, "address": place.bond}
-                    | {"beacon": "block:evm-local", "casino": casino}
+                    | {"casino": casino, "asset": f"casino:{casino}/GOLD_COINS"}
                     for place in places
                 ]
             ),

@@ -213,11 +213,10 @@ async def draw(
         "chain_hash": beacon.chain_hash.hex(),
         "round": str(beacon.round),
         "randomness": beacon.randomness.hex(),
-        **evidence,
     }
     result = {"drawn": drawn.result}
     [(at,)] = await _rows(
-        connection, DRAW, seed, Jsonb(told), outcome, Jsonb(result), table.id, number
+        connection, DRAW, seed, Jsonb(told | evidence), outcome, Jsonb(result), table.id, number
     )
     data = {"seed": seed.hex(), "beacon": told, "outcome": outcome.hex(), "result": drawn.result}
     await _tell(connection, [_message(table, number, "round.result", at, data)])

@@ -63,7 +63,7 @@ def test_the_verifier_agrees_with_every_published_vector(tmp_path: Path) -> None
         text=True,
     )
     assert done.returncode == 0, done.stdout[-4_000:]
-    assert f"# pass {len(PUBLISHED) + 9}" in done.stdout
+    assert f"# pass {len(PUBLISHED) + 10}" in done.stdout
 
 
 async def give(page: Page, proof: object, *, rpc: str = "", beacons: str = "") -> None:
@@ -291,7 +291,7 @@ async def test_a_proof_is_fetched_from_the_same_host_and_from_no_other(
         asked.append(request.url)
         await route.fulfill(json=GOOD)
 
-    await page.route("**/api/rounds/12/proof", lay)
+    await page.route(f"{api.url}/api/rounds/12/proof", lay)
     await page.goto(f"{api.url}/verify?proof=/api/rounds/12/proof")
     await expect(verdict(page)).to_contain_text("11 of 15 steps hold")
     assert asked == [f"{api.url}/api/rounds/12/proof"]
@@ -423,7 +423,6 @@ async def test_a_node_that_cannot_tell_leaves_its_steps_unchecked_with_the_reaso
     for proof, url, reason in (
         (elsewhere, played.evm_url, "there is no such contract on this chain"),
         (played.on_solana, played.evm_url, "the node refused getGenesisHash"),
-        (played.in_time, f"{api.url}/health", "the node's answer to eth_chainId cannot be read"),
         (played.in_time, "http://127.0.0.1:9", "the node cannot be reached for eth_chainId"),
     ):
         await give(page, proof, rpc=url)

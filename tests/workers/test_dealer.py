@@ -114,7 +114,7 @@ async def house(
             "beacon": "block:evm-local",
             "period": PERIOD,
             "batch": BATCH,
-            "reveal_window": 60,
+            "reveal_window": 180,
             "most": 1_000,
             "most_win": 10**6,
             "most_player": 10**6,

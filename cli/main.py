@@ -24,7 +24,9 @@ from cli import processes
 
 ROLES = get_args(environment.Role)
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-verify = typer.Typer(no_args_is_help=True, help="Put the books and the audit log to the proof.")
+verify = typer.Typer(
+    no_args_is_help=True, help="Put the books, the audit log and proofs to the proof."
+)
 app.add_typer(verify, name="verify")
 
 
@@ -174,6 +176,22 @@ def checkpoint() -> None:
         typer.echo(asyncio.run(rooms.checkpoint(chosen)))
     except rooms.Refused as error:
         raise refuse(str(error)) from None
+
+
+@verify.command()
+def file(
+    proof: Annotated[Path, typer.Argument(help="as /api/rounds/{id}/proof gives it")],
+    as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
+) -> None:
+    """Check a proof of a round, a bet or a pair step by step, offline; exit code 1 if one fails."""
+    rooms = import_module("cli.proofs")
+    try:
+        told = rooms.steps(proof)
+    except rooms.Refused as error:
+        raise refuse(str(error)) from None
+    rooms.show(Console(), told, as_json=as_json)
+    if rooms.holds(told) is False:
+        raise typer.Exit(1)
 
 
 def _quietly(process: str) -> environment.Settings:

@@ -4,7 +4,7 @@ import { bls12_381 } from "@noble/curves/bls12-381.js";
 import { secp256k1 } from "@noble/curves/secp256k1.js";
 import { keccak_256 } from "@noble/hashes/sha3.js";
 
-import { hex, number, u64, unhex, type Bytes } from "./bytes.ts";
+import { hex, number, same, u64, unhex, type Bytes } from "./bytes.ts";
 import { sha256 } from "./hashes.ts";
 
 const ORDER = secp256k1.Point.Fn.ORDER;
@@ -53,7 +53,10 @@ export async function quicknetSigned(round: bigint, signature: Bytes): Promise<b
 function madeByQuicknet(message: Bytes, signature: Bytes): boolean {
   try {
     const { shortSignatures } = bls12_381;
-    return shortSignatures.verify(signature, shortSignatures.hash(message, DST), QUICKNET.publicKey);
+    const point = shortSignatures.Signature.fromBytes(signature);
+    // Another way to write the same point would be another randomness, its hash.
+    if (!same(shortSignatures.Signature.toBytes(point), signature)) return false;
+    return shortSignatures.verify(point, shortSignatures.hash(message, DST), QUICKNET.publicKey);
   } catch {
     return false;
   }

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
-import { hex, number, u64, unhex, type Bytes } from "../src/bytes.ts";
+import { hex, join, number, u256, u64, unhex, type Bytes } from "../src/bytes.ts";
 import { drandRound, drandTime } from "../src/checks/chance.ts";
 import { shown } from "../src/checks/terms.ts";
 import { readFacts } from "../src/facts.ts";
@@ -14,6 +14,7 @@ import { climb, depth, proves } from "../src/merkle.ts";
 import * as proofs from "../src/proofs.ts";
 import { Malformed } from "../src/reading.ts";
 import { signerOf } from "../src/signatures.ts";
+import { signed } from "../src/steps.ts";
 import { Stream } from "../src/stream.ts";
 import { verify } from "../src/verify.ts";
 
@@ -60,6 +61,20 @@ test("rounds are committed, signed and drawn to the byte", async () => {
     const digest = await proofs.statement(round);
     assert.equal(hex(digest), told["digest"]);
     assert.equal(hex(signerOf(digest, unhex(told["signature"])) as Bytes), told["signer"]);
+  }
+});
+
+test("a signature's twin with the high s is not the signer's", async () => {
+  const order = 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141n;
+  for (const told of cases("rounds")) {
+    const [signature, signer] = [unhex(told["signature"]), unhex(told["signer"])];
+    const high = u256(order - number(signature.subarray(32, 64)));
+    const v = Uint8Array.of(55 - (signature[64] as number));
+    const twin = join(signature.subarray(0, 32), high, v);
+    const digest = unhex(told["digest"]);
+    assert.equal(signed("signature", digest, signature, signer).status, "ok");
+    assert.equal(signed("signature", digest, twin, signer).status, "failed");
+    assert.equal(hex(signerOf(digest, twin) as Bytes), told["signer"]);
   }
 });
 

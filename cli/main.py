@@ -24,7 +24,9 @@ from cli import processes
 
 ROLES = get_args(environment.Role)
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-verify = typer.Typer(no_args_is_help=True, help="Put the books and the audit log to the proof.")
+verify = typer.Typer(
+    no_args_is_help=True, help="Put books, audit log, rounds and bets to the proof."
+)
 app.add_typer(verify, name="verify")
 
 
@@ -174,6 +176,71 @@ def checkpoint() -> None:
         typer.echo(asyncio.run(rooms.checkpoint(chosen)))
     except rooms.Refused as error:
         raise refuse(str(error)) from None
+
+
+Url = Annotated[str, typer.Option(help="where the house answers; else this machine's own API")]
+File = Annotated[Path | None, typer.Option(help="a proof that is there already")]
+NodeUrl = Annotated[
+    str | None, typer.Option("--rpc", help="your node of the proof's chain; else the settings'")
+]
+BeaconUrl = Annotated[
+    str | None,
+    typer.Option(help="your node of the chain whose blocks are the beacon; else the settings'"),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="for programs")]
+
+
+@verify.command("round")
+def proved_round(
+    name: Annotated[str, typer.Argument(metavar="ROUND", help="such as numbers.17")],
+    url: Url = "",
+    file: File = None,
+    rpc: NodeUrl = None,
+    beacon_rpc: BeaconUrl = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check a round against the chain itself, step by step; exit code 1 unless every step holds."""
+    _prove("round_proof", name, url, file, rpc, beacon_rpc, as_json)
+
+
+@verify.command("bet")
+def proved_bet(
+    name: Annotated[str, typer.Argument(metavar="BET", help="its id in hex")],
+    url: Url = "",
+    file: File = None,
+    rpc: NodeUrl = None,
+    beacon_rpc: BeaconUrl = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check a bet and its round against the chain itself; exit code 1 unless every step holds."""
+    _prove("bet_proof", name, url, file, rpc, beacon_rpc, as_json)
+
+
+def _prove(
+    kind: str,
+    name: str,
+    url: str,
+    file: Path | None,
+    rpc: str | None,
+    beacon_rpc: str | None,
+    as_json: bool,
+) -> None:
+    fetched, facts = import_module("cli.proofs.fetched"), import_module("cli.proofs.facts")
+    steps, chosen = import_module("cli.proofs.steps"), _quietly("verify")
+
+    async def asked() -> tuple[str, object, object]:
+        proof, told = await getattr(fetched, kind)(name, url or chosen.own_url, file)
+        found = await facts.read(told, facts.Nodes(chosen, rpc, beacon_rpc))
+        where = f"{told.round.chain.decode()}, program {told.round.program.hex()}"
+        return f"{fetched.named(told)}, {where}", proof, found
+
+    try:
+        title, proof, found = asyncio.run(asked())
+        shown = steps.show(Console(), title, steps.checked(proof, found), found, as_json=as_json)
+    except (facts.Refused, ChainError) as error:
+        raise refuse(" ".join(str(error).split())) from None
+    if not shown:
+        raise typer.Exit(1)
 
 
 def _quietly(process: str) -> environment.Settings:

@@ -1,0 +1,105 @@
+"""A proof as it came: from the house's API or from a file, and whether it is the one asked for."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from cli.proofs.facts import Refused
+from games.fairness.verify import Malformed, PairProof, RoundProof
+from games.fairness.verify import read as read_proof
+
+ROUND = re.compile(r"([a-z0-9-]{1,32})\.(0|[1-9][0-9]{0,19})", re.ASCII)
+BET = re.compile(r"[0-9a-f]{64}", re.ASCII)
+LONGEST = 1 << 20  # bytes of a proof; a bet's has some ten thousand
+TIMEOUT_S = 15.0
+
+
+async def round_proof(name: str, url: str, file: Path | None) -> tuple[Any, RoundProof]:
+    """The proof of a round by its name, such as `numbers.17`. Raises `Refused`."""
+    said = ROUND.fullmatch(name)
+    if said is None:
+        raise Refused("a round is named by its table and number, such as numbers.17")
+    proof, told = await _had(f"{url.rstrip('/')}/api/rounds/{name}/proof", file)
+    if (told.round.table.decode(), told.round.number, told.bet) != (said[1], int(said[2]), None):
+        raise Refused(f"that is no proof of the round {name}, but of {named(told)}")
+    return proof, told
+
+
+async def bet_proof(name: str, url: str, file: Path | None) -> tuple[Any, RoundProof]:
+    """The proof of a bet by its id, 32 bytes in hex. Raises `Refused`."""
+    bet = name.lower().removeprefix("0x")
+    if not BET.fullmatch(bet):
+        raise Refused("a bet is named by its id, 64 digits in hex")
+    proof, told = await _had(f"{url.rstrip('/')}/api/bets/{bet}/proof", file)
+    if told.bet is None or told.bet.bet_id.hex() != bet:
+        raise Refused(f"that is no proof of the bet {bet}, but of {named(told)}")
+    return proof, told
+
+
+def named(proof: RoundProof) -> str:
+    name = f"round {proof.round.table.decode()}.{proof.round.number}"
+    return name if proof.bet is None else f"bet {proof.bet.bet_id.hex()} in {name}"
+
+
+def from_file(file: Path) -> Any:
+    """What a file of JSON holds. Raises `Refused`."""
+    try:
+        with file.open("rb") as opened:
+            return parsed(opened.read(LONGEST + 1))
+    except OSError as error:
+        raise Refused(f"the proof cannot be read: {error.strerror}: {file}") from error
+
+
+def parsed(body: bytes) -> Any:
+    """Raises `Refused` for what is no JSON, or too much of it."""
+    if len(body) > LONGEST:
+        raise Refused(f"a proof has at most {LONGEST} bytes")
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise Refused("the proof is no JSON") from error
+
+
+async def _had(url: str, file: Path | None) -> tuple[Any, RoundProof]:
+    proof = from_file(file) if file is not None else await _asked(url)
+    try:
+        told = read_proof(proof)
+    except Malformed as error:
+        raise Refused(f"the proof is malformed: {error}") from error
+    if isinstance(told, PairProof):
+        raise Refused("that is the proof of a pair, not of a round")
+    return proof, told
+
+
+async def _asked(url: str) -> Any:
+    body, status = b"", 0
+    try:
+        async with (
+            httpx.AsyncClient(timeout=TIMEOUT_S) as http,
+            http.stream("GET", url, headers={"accept": "application/json"}) as answer,
+        ):
+            status = answer.status_code
+            async for part in answer.aiter_bytes():
+                body += part
+                if len(body) > LONGEST:
+                    break
+    except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
+        said = str(error) or type(error).__name__
+        raise Refused(f"the house does not answer at {url}: {said}") from error
+    if status == 200:
+        return parsed(body)
+    raise Refused(f"the house has no such proof: {_problem(body) or f'HTTP {status}'}")
+
+
+def _problem(body: bytes) -> str | None:
+    """What an API says is wrong, in one line (RFC 9457)."""
+    try:
+        said = json.loads(body)["detail"]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return None
+    return " ".join(said.split())[:200] if isinstance(said, str) else None

@@ -8,19 +8,22 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
+from typer.testing import CliRunner
 
+import logs
 from chains.errors import ChainError
 from chains.evm import send as evm
 from chains.evm.rpc import Rpc as EvmRpc
 from chains.solana import send as solana
 from chains.solana.rpc import Rpc
+from cli import main
 from cli.proofs import evm as evm_room
 from cli.proofs import facts, fetched, steps
 from cli.proofs.facts import Nodes, Refused
@@ -37,7 +40,8 @@ from tests.contracts.solana_runtime import SOL
 
 AWAY = f"http://127.0.0.1:{free_port()}"
 Proof = dict[str, Any]
-Typed = Callable[..., subprocess.CompletedProcess[str]]
+Done = tuple[int, str, str]
+Typed = Callable[..., Awaitable[Done]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,16 +106,15 @@ def of_round(proof: Proof) -> Proof:
 
 
 @pytest.fixture
-def typed(played: Played) -> Typed:
-    """`fairhouse verify <words>` with settings that name no node."""
+def typed(played: Played, monkeypatch: pytest.MonkeyPatch) -> Typed:
+    """`fairhouse verify <words>`, with settings that name no node unless told otherwise."""
+    monkeypatch.setattr(logs, "setup", lambda *said: None)
 
-    def run(*words: str, **settings: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "cli.main", "verify", *words, "--url", played.house],
-            env={**os.environ, "COLUMNS": "200", **settings},
-            capture_output=True,
-            text=True,
-        )
+    async def run(*words: str, **told: Any) -> Done:
+        monkeypatch.setattr(main, "read_settings", lambda: Settings(**told))
+        typed = ["verify", *words, "--url", played.house]
+        done = await asyncio.to_thread(CliRunner().invoke, main.app, typed)
+        return done.exit_code, done.stdout, done.stderr
 
     return run
 
@@ -139,11 +142,16 @@ def changed(proof: Proof, path: str, value: str) -> Proof:
     return other
 
 
-async def test_a_bet_is_proved_whole_by_a_node_of_the_players_own(
-    played: Played, typed: Typed
-) -> None:
+async def test_a_bet_is_proved_whole_by_a_node_of_the_players_own(played: Played) -> None:
     bet = played.in_time["bet"]["bet_id"]
-    done = await asyncio.to_thread(typed, "bet", bet, "--rpc", played.evm_url)
+    words = ["verify", "bet", bet, "--url", played.house, "--rpc", played.evm_url]
+    done = await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, "-m", "cli.main", *words],
+        env={**os.environ, "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+    )
     assert (done.returncode, done.stderr) == (0, "")
     title, *lines, verdict = done.stdout.splitlines()
     assert title.startswith(f"bet {bet} in round dice.0, eip155:31337, program ")
@@ -157,10 +165,10 @@ async def test_a_round_committed_too_late_ends_with_one_though_its_proof_says_ot
     played: Played, typed: Typed
 ) -> None:
     """A6: in a block before the batch opened, and final only after it had."""
-    settings = {"FAIRHOUSE_RPC": json.dumps({"evm-local": [played.evm_url]})}
-    done = await asyncio.to_thread(lambda: typed("round", "dice-2.0", "--json", **settings))
-    assert (done.returncode, done.stderr) == (1, "")
-    said = json.loads(done.stdout)
+    known = {"evm-local": [played.evm_url]}
+    code, stdout, stderr = await typed("round", "dice-2.0", "--json", rpc=known)
+    assert (code, stderr) == (1, "")
+    said = json.loads(stdout)
     found = {step["name"]: step["status"] for step in said["steps"]}
     assert having(found, FAILED) == {"in time"}
     assert having(found, OK) == found.keys() - {"in time"}
@@ -261,20 +269,18 @@ REFUSED = (
 async def test_what_cannot_be_checked_is_said_in_one_line(
     typed: Typed, words: tuple[str, ...], line: str
 ) -> None:
-    done = await asyncio.to_thread(typed, *words)
-    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"{line}\n")
+    assert await typed(*words) == (2, "", f"{line}\n")
 
 
 async def test_a_node_of_another_chain_or_none_at_all_is_refused(
     played: Played, typed: Typed
 ) -> None:
-    wrong = await asyncio.to_thread(typed, "round", "dice.0", "--rpc", played.solana_url)
-    assert (wrong.returncode, wrong.stdout) == (2, "")
-    assert "it is a node of another kind of chain" in wrong.stderr
-    away = await asyncio.to_thread(typed, "round", "dice.0", "--rpc", AWAY)
-    assert (away.returncode, away.stdout) == (2, "")
-    assert away.stderr.startswith(f"eth_chainId: {AWAY} does not answer")
-    assert len(wrong.stderr.splitlines()) == len(away.stderr.splitlines()) == 1
+    code, stdout, stderr = await typed("round", "dice.0", "--rpc", played.solana_url)
+    assert (code, stdout, len(stderr.splitlines())) == (2, "", 1)
+    assert "it is a node of another kind of chain" in stderr
+    code, stdout, stderr = await typed("round", "dice.0", "--rpc", AWAY)
+    assert (code, stdout, len(stderr.splitlines())) == (2, "", 1)
+    assert stderr.startswith(f"eth_chainId: {AWAY} does not answer")
     other = changed(played.in_time, "chain", "eip155:1")
     with pytest.raises(Refused, match=r"of eip155:1, and the node of --rpc is of eip155:31337"):
         await statuses(other, rpc=played.evm_url)

@@ -12,7 +12,7 @@ from chains.errors import RpcError
 from chains.solana.address import derived, write
 from chains.solana.decode import Decoder, candidates
 from chains.solana.rpc import PAGE, Commitment, Rpc, Signature
-from cli.proofs import words
+from cli.facts import words
 from games.fairness.rounds import Schedule
 from games.fairness.verify import Anchored, Committed, Facts, Revealed, RoundProof
 from workers.bonds import BATCH

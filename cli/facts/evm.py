@@ -12,7 +12,7 @@ from chains.evm import address, logs
 from chains.evm.decode import Decoder
 from chains.evm.rpc import RangeTooLarge, Rpc
 from chains.evm.send import Program, read
-from cli.proofs import words
+from cli.facts import words
 from games.fairness.rounds import Schedule
 from games.fairness.verify import Anchored, Block, Committed, Facts, Revealed, RoundProof
 

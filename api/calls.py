@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -17,15 +21,30 @@ from api.state import State, state
 from casino.bonuses import Wallet
 from casino.campaigns import Terms
 from casino.commands import Answer
-from casino.providers import launches
-from casino.providers.calls import UNNAMED, Credit, Debit, ProviderCall, Rollback
+from casino.providers import launches, signatures
+from casino.providers.asides import BuyIn, Cancel, Prize, Tip
+from casino.providers.calls import (
+    DETAILS,
+    UNNAMED,
+    Credit,
+    Debit,
+    ProviderCall,
+    Refund,
+    Rollback,
+    Undo,
+)
 from casino.providers.codes import Code, Refused
-from casino.providers.dialect import Dialect, Given, Reply, Told, Verb
+from casino.providers.dialect import Dialect, Given, Reply, Told, Verb, Word
 from casino.providers.launches import Launched
-from casino.providers.records import played
+from casino.providers.plays import Play
+from casino.providers.records import Jackpot, played
+from casino.providers.reversals import Reversal
 from settings import Settings
 
 REMEMBERED = 100_000
+UNDOING: dict[str, type[Undo]] = {"rollback": Rollback, "refund": Refund, "reversal": Reversal}
+GIVING: dict[str, type[Tip | BuyIn]] = {"tip": Tip, "buy_in": BuyIn}
+MESSAGE: TypeAdapter[str] = TypeAdapter(Word)
 _launched: OrderedDict[bytes, Launched] = OrderedDict()  # they never change
 
 
@@ -45,7 +64,9 @@ def answering(dialect: Dialect, verb: Verb) -> Callable[[Request], Awaitable[Res
             return _said(dialect.say(None, _told(Code.INVALID_SIGNATURE, "the signature is wrong")))
         given: Given | None = None
         try:
-            given = dialect.read(verb, _json(body))
+            message = _fresh(dialect, request)
+            given = dialect.read(verb, _json(body, fractions=dialect.fractions))
+            given = given if message is None else replace(given, request=message)
             return _said(dialect.say(given, await _come_to(state(request), dialect, given)))
         except Refused as refused:
             return _said(dialect.say(given, _told(refused.code, refused.detail)))
@@ -129,16 +150,72 @@ def _command(dialect: Dialect, launched: Launched, given: Given) -> ProviderCall
         "closes": given.closes,
         "request": given.request,
     }
-    if given.verb == "rollback":
+    money, scale = dialect.money, launched.scale
+    if given.verb in UNDOING or given.verb == "cancel":
         if given.target is None:
-            raise Refused(Code.MALFORMED, "a rollback names a bet")
+            raise Refused(Code.MALFORMED, f"missing: what the {given.verb} is about")
+        if given.verb == "cancel":
+            return Cancel(**common, target=given.target)
         compared = dialect.policy.refund_must_match and given.amount is not None
-        amount = dialect.money.read(given.amount, launched.scale) if compared else None
-        return Rollback(**common, target=given.target, amount=amount)
-    amount = dialect.money.read(given.amount, launched.scale)
-    if given.verb == "debit":
-        return Debit(**common, amount=amount)
-    return Credit(**common, amount=amount, target=given.target)
+        amount = money.read(given.amount, scale) if compared else None
+        return UNDOING[given.verb](**common, target=given.target, amount=amount)
+    amount = money.read(given.amount, scale)
+    match given.verb:
+        case "debit":
+            gave = _contributed(dialect, launched, given)
+            return Debit(**common, amount=amount, reward=given.reward, jackpots=gave)
+        case "play":
+            won = money.read(given.won, scale)
+            gave = _contributed(dialect, launched, given)
+            return Play(**common, amount=amount, won=won, jackpots=gave)
+        case "tip" | "buy_in":
+            return GIVING[given.verb](**common, amount=amount)
+        case "prize":
+            return Prize(**common, amount=amount, target=given.target)
+        case _:
+            took = _won(dialect, launched, given, amount)
+            return Credit(**common, amount=amount, target=given.target, jackpots=took)
+
+
+def _contributed(dialect: Dialect, launched: Launched, given: Given) -> tuple[Jackpot, ...]:
+    """What a bet gave to jackpots. Raises `Refused`."""
+    read = dialect.money.millionths
+    return _each(
+        Jackpot(name, contributed=read(said, launched.scale)) for name, said in given.jackpots
+    )
+
+
+def _won(dialect: Dialect, launched: Launched, given: Given, amount: int) -> tuple[Jackpot, ...]:
+    """What a payout has of jackpots: a part of it, so never more. Raises `Refused`."""
+    read = dialect.money.read
+    won = _each(Jackpot(name, won=read(said, launched.scale)) for name, said in given.jackpots)
+    if sum(one.won for one in won) > amount:
+        raise Refused(Code.BAD_AMOUNT, "what is won of jackpots is a part of the amount")
+    return won
+
+
+def _each(jackpots: Iterable[Jackpot]) -> tuple[Jackpot, ...]:
+    found = tuple(jackpots)
+    if len({one.name for one in found}) < len(found):
+        raise Refused(Code.MALFORMED, "a jackpot is named twice")
+    return found
+
+
+def _fresh(dialect: Dialect, request: Request) -> str | None:
+    """The message's own id, where it is signed with a time, which is now. Raises `Refused`.
+
+    Its id is remembered with the call's: it is never that of another call. So whoever sends the
+    same message again within the window gets the same answer, and nothing is done again.
+    """
+    stamp = dialect.stamp(request.headers)
+    if stamp is None:
+        return None
+    if not signatures.in_time(stamp.time, time.time()):
+        raise Refused(Code.STALE, f"signed more than {signatures.WINDOW_S} s away from now")
+    try:
+        return MESSAGE.validate_python(stamp.id)
+    except ValidationError as error:
+        raise Refused(Code.MALFORMED, "wrong: the message's id") from error
 
 
 async def _translated(
@@ -149,7 +226,8 @@ async def _translated(
     code = None if answer.code is None else Code(answer.code)
     detail = str(body.get("detail", ""))
     if body.get("nothing") and not dialect.policy.accept_unknown_target:
-        code, detail = Code.BET_NOT_FOUND, "there is no such bet"
+        code = command.missing
+        detail = DETAILS[code]
     stored = int(body["balance"]) if "balance" in body else None
     if stored is None or (answer.replayed and dialect.policy.current_balance):
         stored = await balance(house, launched, command.game)
@@ -171,11 +249,15 @@ def _told(code: Code, detail: str) -> Told:
     return Told(code=code, detail=detail)
 
 
-def _json(body: bytes) -> object:
+def _json(body: bytes, *, fractions: bool) -> object:
     try:
-        return parsed(body)
+        found = parsed(body)
+        # A number with a fraction is kept as it was written.
+        return json.loads(body, parse_float=Decimal) if fractions else found
     except Problem as problem:
         raise Refused(Code.MALFORMED, problem.detail) from problem
+    except (RecursionError, ValueError) as error:
+        raise Refused(Code.MALFORMED, "the body is no JSON that we read") from error
 
 
 def _said(reply: Reply) -> Response:

@@ -36,6 +36,8 @@ TITLES = {
 # What the rules refuse, by its code; what is not here is 422.
 REFUSED = {
     "INSUFFICIENT_FUNDS": 402,
+    "CASH_LOCKED": 402,
+    "CASH_OWED": 402,
     "ACCOUNT_CLOSED": 403,
     "UNKNOWN_ACCOUNT": 404,
     "DUPLICATE_REFERENCE": 409,
@@ -49,6 +51,10 @@ REFUSED = {
     "BONUS_STACKED": 409,
     "TOO_MANY_GRANTS": 409,
     "GRANT_ENDED": 409,
+    "UNKNOWN_REWARD": 404,
+    "REWARD_STANDS": 409,
+    "REWARD_CANCELLED": 409,
+    "REWARD_CLAIMED": 409,
     "UNKNOWN_WITHDRAWAL": 404,
     "WRONG_STATE": 409,
     "UNKNOWN_ROUND": 404,

@@ -1,16 +1,22 @@
-"""Who asks, and what they may: services known by an API key, each key with its roles."""
+"""Who asks, and what they may: services known by an API key or a signature, with their roles."""
 
 from __future__ import annotations
 
 import hashlib
+import time
 from dataclasses import dataclass
 
 from starlette.requests import Request
 
+from api.bodies import raw
 from api.casinos import chosen
 from api.errors import Problem
 from api.state import Row, state
+from casino.providers import signatures
 from settings import ApiKey, Role
+
+CLIENT, TIME, SIGNATURE = "x-client-id", "x-timestamp", "x-signature"
+IDEMPOTENCY = ("x-idempotency-key", "idempotency-key")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +39,25 @@ async def acting(request: Request, role: Role) -> Caller:
 
     Raises `Problem` 401, 403, and 404 for an unknown casino.
     """
-    key = allowed(request, role)
+    key = await allowed(request, role)
     casino = await chosen(request, default=key.casino)
     if key.casino not in (None, casino["slug"]):
         raise Problem(403, "forbidden", f"the API key {key.name} does not act in this casino")
     return Caller(key, casino)
 
 
-def allowed(request: Request, role: Role) -> ApiKey:
-    """The key that `Authorization: Bearer` or `X-Api-Key` carries.
+async def allowed(request: Request, role: Role) -> ApiKey:
+    """The key that is shown or signs. Raises `Problem` 401 without one and 403 without the role."""
+    key = await _signer(request) if CLIENT in request.headers else _shown(request)
+    if role not in key.roles:
+        raise Problem(403, "forbidden", f"the API key {key.name} lacks the role {role}")
+    return key
 
-    Raises `Problem` 401 without a known key and 403 without the role. Keys are compared by their
-    digests, so the time it takes says nothing about them.
+
+def _shown(request: Request) -> ApiKey:
+    """The key that `Authorization: Bearer` or `X-Api-Key` carries. Raises `Problem` 401.
+
+    Keys are compared by their digests, so the time it takes says nothing about them.
     """
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     given = token.strip() if scheme.lower() == "bearer" else request.headers.get("x-api-key", "")
@@ -52,7 +65,29 @@ def allowed(request: Request, role: Role) -> ApiKey:
     known = {one.digest: one for one in state(request).settings.api_keys}
     if not given or digest not in known:
         raise Problem(401, "unauthorized", "this needs an API key (Authorization: Bearer ...)")
-    key = known[digest]
-    if role not in key.roles:
-        raise Problem(403, "forbidden", f"the API key {key.name} lacks the role {role}")
-    return key
+    return known[digest]
+
+
+async def _signer(request: Request) -> ApiKey:
+    """The key whose owner signed this very request, now. Raises `Problem` 401 and 413.
+
+    Signed are client, time, method and path, idempotency key and body, a line for each: whatever
+    decides what is done. So whoever sends it again within the window asks the same thing under the
+    same idempotency key.
+    """
+    said = request.headers
+    client, when = said[CLIENT], said.get(TIME, "")
+    sent: bytes = request.scope.get("raw_path") or request.scope["path"].encode()
+    query: bytes = request.scope["query_string"]
+    path = (b"?".join([sent, query]) if query else sent).decode("latin-1")
+    once = ",".join(value for name in IDEMPOTENCY for value in said.getlist(name))
+    signed = signatures.stamped(await raw(request), client, when, f"{request.method} {path}", once)
+    for key in state(request).settings.api_keys:
+        if key.name == client and signatures.is_hmac(
+            signed, said.get(SIGNATURE, ""), key.secrets or ()
+        ):
+            if signatures.in_time(when, time.time()):
+                return key
+            window = signatures.WINDOW_S
+            raise Problem(401, "signature_stale", f"signed more than {window} s away from now")
+    raise Problem(401, "unauthorized", "the signature is wrong")

@@ -152,12 +152,31 @@ class PlayerStats(BaseModel):
     assets: list[PlayerSums]
 
 
+class CallJackpot(BaseModel):
+    """What a call contributed to a jackpot, or won of it: parts of its amount."""
+
+    jackpot: str
+    contributed: str
+    won: str
+
+
 class ProviderCall(BaseModel):
-    """A provider's debit, credit or rollback, by the provider's own id."""
+    """A provider's debit, credit, rollback or rarer call, by the provider's own id."""
 
     id: str
     number: str = Field(description="our own of it")
-    kind: Literal["debit", "credit", "rollback"]
+    kind: Literal[
+        "debit",
+        "credit",
+        "rollback",
+        "play",
+        "reversal",
+        "tip",
+        "buy_in",
+        "prize",
+        "refund",
+        "cancel",
+    ]
     state: Literal["done", "declined", "returned", "tombstone"]
     code: str | None = Field(description="why it was declined")
     player_id: int
@@ -169,9 +188,11 @@ class ProviderCall(BaseModel):
     cash: str
     bonus: str = Field(description="with cash less than the amount, if a bonus had ended meanwhile")
     grant: str | None = Field(description="the bonus under which a bet was placed")
+    reward: str | None = Field(description="with which a bet was placed for nothing")
     target: str | None = Field(description="the call that a rollback or a credit is about")
     transfer: str | None
     at: datetime
+    jackpots: list[CallJackpot] | None
 
 
 class ProviderRound(BaseModel):
@@ -190,6 +211,19 @@ class ProviderSums(BaseModel):
     paid: str
     rollbacks: int
     returned: str
+    reversals: int
+    regained: str = Field(description="of payouts that were taken back")
+    tips: int
+    tipped: str
+    buy_ins: int
+    entered: str
+    prizes: int
+    awarded: str
+    refunds: int
+    refunded: str
+    free_bets: int
+    contributed: str = Field(description="to jackpots, as a part of what was staked")
+    jackpots_won: str = Field(description="as a part of what was paid")
 
 
 class ProviderTotals(BaseModel):
@@ -301,6 +335,7 @@ class Terms(BaseModel):
     default_weight_bp: int
     excluded: list[str]
     products: list[str]
+    most_chance_bp: int | None = None
     max_bet: str | None
     above_max_bet: Literal["refuse", "forfeit"]
     max_win: str | None
@@ -340,6 +375,7 @@ class Bonus(BaseModel):
     asset: str
     state: Literal["pending", "active", "completed", "expired", "forfeited", "cancelled"]
     amount: str
+    locked: str = Field(description="of the cash, which is not spent while the bonus is active")
     required: str = Field(description="to be wagered, in the asset's smallest unit")
     done: str
     remaining: str
@@ -353,6 +389,34 @@ class Bonus(BaseModel):
 
 class Granted(Bonus):
     deduped: bool = Field(description="whether the key stood already")
+
+
+class Reward(BaseModel):
+    """Bets that a player may place at a provider's games for nothing."""
+
+    reward: str
+    provider: str
+    asset: str
+    game: str | None = Field(description="without one it is for all of the provider's games")
+    count: int
+    used: int
+    state: Literal["granted", "cancelled"]
+    expires_at: datetime
+
+
+class GivenReward(Reward):
+    deduped: bool = Field(description="whether the key stood already")
+
+
+class RewardAt(Reward):
+    given_at: datetime
+    actor: str
+    reason: str | None = Field(description="why it was cancelled")
+
+
+class Rewards(BaseModel):
+    items: list[RewardAt]
+    next: str | None
 
 
 class BonusAt(Bonus):

@@ -11,8 +11,8 @@ from casino.campaigns import GRANTED, MOST, WHOLE_BP, Campaigns, Place, Terms
 from casino.commands import Answer, Command, Desk, Shelf
 from casino.outbox import Message
 from db.arrays import numbers, texts, times
-from ledger.accounts import Account, bonus, cash
-from ledger.errors import Refusal
+from ledger.accounts import Account, bonus, cash, debt
+from ledger.errors import InsufficientFunds, Refusal
 from ledger.posting import Statement
 from ledger.transfers import Posting, Transfer
 
@@ -44,7 +44,7 @@ WITH known AS MATERIALIZED (
 SELECT g.casino_id, g.player_id, g.asset, min(o.slug),
     bool_or(g.ended_at IS NULL AND h.id IS NULL), jsonb_agg(jsonb_build_array(g.id,
     c.code, v.version, CASE WHEN v.version <> ALL(%s::text[]) THEN c.terms END, g.campaign_id,
-    g.state, g.amount::text, g.deposit::text, g.required_bp::text,
+    g.state, g.amount::text, g.deposit::text, g.locked::text, g.required_bp::text,
     coalesce(h.done_bp, g.done_bp)::text, g.activated_at, g.expires_at, g.ended_at, g.reason,
     g.before::text, g.added::text, g.removed::text, coalesce(l.amount, 0)::text) ORDER BY g.id)
 FROM known g LEFT JOIN held h ON h.id = g.id
@@ -59,11 +59,12 @@ FIND_FREE = FIND.format(lock=LOCK_FREE).encode()
 # has, the newest; it keeps more, so that none is gone when the answer comes.
 SAID, REMEMBERED = 256, 2_048
 MAKE = b"""
-INSERT INTO grants (id, casino_id, player_id, asset, campaign_id, state, amount, deposit,
+INSERT INTO grants (id, casino_id, player_id, asset, campaign_id, state, amount, deposit, locked,
     required_bp, activated_at, expires_at, ended_at, reason, before, added, removed)
 SELECT * FROM unnest(%s::bigint[], %s::int[], %s::bigint[], %s::text[], %s::bigint[], %s::text[],
-    %s::numeric[], %s::numeric[], %s::numeric[], %s::timestamptz[], %s::timestamptz[],
-    %s::timestamptz[], %s::text[], %s::numeric[], %s::numeric[], %s::numeric[])
+    %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[], %s::timestamptz[],
+    %s::timestamptz[], %s::timestamptz[], %s::text[], %s::numeric[], %s::numeric[],
+    %s::numeric[])
 """
 MOVE = b"""
 UPDATE grants g SET state = n.state, done_bp = n.done_bp,
@@ -113,6 +114,18 @@ class DepositMissing(Refusal):
     code = "DEPOSIT_MISSING"
 
 
+class CashLocked(Refusal):
+    """Cash was locked when an active bonus was given: it may be bet, and not be spent."""
+
+    code = "CASH_LOCKED"
+
+
+class CashOwed(Refusal):
+    """Cash is owed for wins that were taken back: it may be bet, and not be spent."""
+
+    code = "CASH_OWED"
+
+
 class UnknownGrant(Refusal):
     code = "UNKNOWN_GRANT"
 
@@ -136,8 +149,16 @@ class Wallet(NamedTuple):
     def bonus(self) -> Account:
         return bonus(self.casino_id, self.player_id, self.asset)
 
+    @property
+    def debt(self) -> Account:
+        return debt(self.casino_id, self.player_id, self.asset)
+
     def house(self, name: str) -> Account:
         return Account(self.casino_id, name, self.asset)
+
+    def exits(self) -> Iterable[Account]:
+        """What says how much of the cash may leave without a bet."""
+        return (self.cash, self.bonus, self.debt)
 
     def accounts(self) -> Iterable[Account]:
         """All that a bonus of it may move."""
@@ -156,6 +177,7 @@ class Granted:
     amount: int
     deposit: int
     required_bp: int
+    locked: int = 0
     done_bp: int = 0
     activated_at: datetime | None = None
     expires_at: datetime | None = None
@@ -336,15 +358,67 @@ def late(desk: Desk, wallet: Wallet, grant_id: int | None, amount: int) -> int |
     return grant.entitled(so_far + amount) - grant.entitled(so_far)
 
 
-def withdrawn(desk: Desk, wallet: Wallet) -> None:
-    """What a withdrawal does to a bonus: it is forfeited, unless its wagering is done.
+def regained(desk: Desk, wallet: Wallet, grant_id: int | None, amount: int) -> tuple[int, int]:
+    """What a payout in bonus money has left to be taken back: as cash, and as bonus money.
 
-    A command that pays cash out names `wallet.accounts()` and the row `(Grants, wallet)`, and calls
-    this first. Cash stays as it is, but for a bonus that is converted.
+    Of a bonus that is active it is what was not staked since, of a completed one what of it became
+    cash, and of any other nothing, as the house took it back with the bonus.
     """
     here = pocket(desk, wallet)
-    if here is not None and (grant := here.active) is not None:
-        end(desk, wallet, grant, "completed" if grant.met else "forfeited", reason="withdrawal")
+    grant = here.grant(grant_id) if here is not None and amount else None
+    if grant is None:
+        return 0, 0
+    if grant.state == "active":
+        return 0, min(max(desk.books.line(wallet.bonus).available, 0), amount)
+    if grant.state != "completed" or grant.before is None:
+        return 0, 0
+    so_far = grant.before + grant.late
+    return grant.entitled(so_far) - grant.entitled(max(so_far - amount, 0)), 0
+
+
+def spendable(desk: Desk, wallet: Wallet) -> int:
+    """The cash that may leave the wallet without a bet: neither locked nor owed."""
+    there, locked, owed = _kept(desk, wallet)
+    return max(there - locked - owed, 0)
+
+
+def spent(desk: Desk, wallet: Wallet, amount: int) -> None:
+    """Whether cash may leave without a bet. Raises `CashLocked` and `CashOwed`.
+
+    A command that does so names `wallet.exits()` and the row `(Grants, wallet)`. Whether there is
+    enough at all is for the books to say.
+    """
+    there, locked, owed = _kept(desk, wallet)
+    said = {"available": str(max(there - locked - owed, 0)), "wanted": str(amount)}
+    if there - locked < amount <= there:
+        raise CashLocked(f"{locked} {wallet.asset} are locked with a bonus", **said)
+    if there - locked - owed < amount <= there:
+        raise CashOwed(f"{owed} {wallet.asset} are owed to the house", **said)
+
+
+def withdrawn(desk: Desk, wallet: Wallet, amount: int) -> None:
+    """What a withdrawal does to a bonus: it is forfeited, unless its wagering is done.
+
+    A command that pays cash out names `wallet.accounts()`, `wallet.exits()` and the row `(Grants,
+    wallet)`, and calls this first. Cash stays as it is, but for a bonus that is converted. Raises
+    `CashLocked` and `CashOwed`.
+    """
+    here = pocket(desk, wallet)
+    grant = None if here is None else here.active
+    if grant is not None and grant.met:
+        end(desk, wallet, grant, "completed", reason="withdrawal")
+    spent(desk, wallet, amount)
+    if grant is not None and not grant.met:
+        end(desk, wallet, grant, "forfeited", reason="withdrawal")
+
+
+def _kept(desk: Desk, wallet: Wallet) -> tuple[int, int, int]:
+    """The cash there is, how much is locked with the active bonus, and how much is owed."""
+    here = pocket(desk, wallet)
+    grant = None if here is None else here.active
+    locked = 0 if grant is None else grant.locked
+    owed = -desk.books.line(wallet.debt).balance
+    return desk.books.line(wallet.cash).available, locked, owed
 
 
 def wagered(desk: Desk, wallet: Wallet, wager: Wager) -> None:
@@ -389,32 +463,40 @@ class OfWallet(Command):
 
 @dataclass(frozen=True, kw_only=True)
 class Grant(OfWallet):
-    """A bonus by the newest terms of a campaign; `asset` is the campaign's."""
+    """A bonus by the newest terms of a campaign; `asset` is the campaign's.
+
+    While it is active, so much of the player's cash as is `locked` with it may be bet, but neither
+    spent nor withdrawn.
+    """
 
     casino: str
     campaign: str
     amount: int
     deposit: int = 0
+    locked: int = 0
 
     @property
     def verb(self) -> str:
         return "bonus.grant"
 
     def asked(self) -> Mapping[str, Any]:
-        return {
+        said = {
             "player": self.player_id,
             "campaign": self.campaign,
             "amount": str(self.amount),
             "deposit": str(self.deposit),
         }
+        return {**said, "locked": str(self.locked)} if self.locked else said
 
     def rows(self) -> Iterable[tuple[type[Shelf[Any, Any]], Any]]:
         yield from super().rows()
         yield Campaigns, Place(self.casino_id, self.campaign)
 
     def decide(self, desk: Desk) -> Answer:
-        if not 0 < self.amount <= MOST or not 0 <= self.deposit <= MOST:
-            raise ValueError(f"a bonus of {self.amount} on {self.deposit}")
+        if not 0 < self.amount <= MOST or min(self.deposit, self.locked) < 0:
+            raise ValueError(f"a bonus of {self.amount} on {self.deposit} with {self.locked}")
+        if max(self.deposit, self.locked) > MOST:
+            raise ValueError(f"a bonus on {self.deposit} with {self.locked}")
         here = pocket(desk, self.wallet) or Pocket(self.casino)
         grant = self._allowed(desk, here)
         waits = here.active is not None or here.waiting is not None
@@ -444,6 +526,15 @@ class Grant(OfWallet):
             raise BonusStacked(
                 f"the player has the bonus {open_.id} of {open_.campaign}", grant=str(open_.id)
             )
+        there = desk.books.line(self.wallet.cash).available
+        if self.locked > there:
+            raise InsufficientFunds(
+                f"{self.wallet.cash.name} has {there} {self.asset} to lock, not {self.locked}",
+                account=self.wallet.cash.name,
+                asset=self.asset,
+                available=str(there),
+                wanted=str(self.locked),
+            )
         return Granted(
             id=desk.books.number(),
             campaign=self.campaign,
@@ -452,6 +543,7 @@ class Grant(OfWallet):
             state="pending",
             amount=self.amount,
             deposit=self.deposit,
+            locked=self.locked,
             required_bp=terms.required_bp(self.amount, self.deposit),
         )
 
@@ -576,6 +668,7 @@ def _said(grant: Granted) -> dict[str, Any]:
         "asset": grant.terms.asset,
         "state": grant.state,
         "amount": str(grant.amount),
+        "locked": str(grant.locked),
         **progress(grant.required_bp, grant.done_bp, grant.expires_at),
     }
     if grant.state not in OPEN:
@@ -596,8 +689,8 @@ def _wallets(keys: Sequence[Wallet]) -> tuple[str, ...]:
 
 def _granted(said: Sequence[Any]) -> Granted:
     id, code, version, terms, campaign_id, state, *rest = said
-    amount, deposit, required_bp, done_bp, activated_at, expires_at, ended_at, reason, *ends = rest
-    before, added, removed, returned = ends
+    amount, deposit, locked, required_bp, done_bp, activated_at, expires_at, ended_at, *ends = rest
+    reason, before, added, removed, returned = ends
     return Granted(
         id=id,
         campaign=code,
@@ -606,6 +699,7 @@ def _granted(said: Sequence[Any]) -> Granted:
         state=state,
         amount=int(amount),
         deposit=int(deposit),
+        locked=int(locked),
         required_bp=int(required_bp),
         done_bp=int(done_bp),
         activated_at=_time(activated_at),
@@ -671,6 +765,7 @@ def _made(rows: Sequence[tuple[Wallet, Granted]]) -> tuple[str, ...]:
         texts(one.state for one in grants),
         numbers(one.amount for one in grants),
         numbers(one.deposit for one in grants),
+        numbers(one.locked for one in grants),
         numbers(one.required_bp for one in grants),
         *_ends(grants),
     )

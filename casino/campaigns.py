@@ -56,7 +56,8 @@ class Terms:
 
     Games are named whole or by their product: `slots/book` is a game of the product `slots`. Stakes
     count by the weight of their game, else of its product, else by the default. Bonus money is
-    neither staked nor wagered at excluded games, nor outside of `products` when some are named.
+    neither staked nor wagered at excluded games, nor outside of `products` when some are named. A
+    bet on chain that wins with a chance above `most_chance_bp` counts for nothing.
     """
 
     asset: str
@@ -66,6 +67,7 @@ class Terms:
     default_weight_bp: int = WHOLE_BP
     excluded: tuple[str, ...] = ()
     products: tuple[str, ...] = ()
+    most_chance_bp: int | None = None
     max_bet: int | None = None
     above_max_bet: Literal["refuse", "forfeit"] = "refuse"
     max_win: int | None = None
@@ -85,6 +87,8 @@ class Terms:
             given = getattr(self, name)
             if given is not None:
                 _within(name, given, least, MOST)
+        if self.most_chance_bp is not None:
+            _within("most_chance_bp", self.most_chance_bp, 1, WHOLE_BP)
         for name in ("weights", "excluded", "products"):
             for game in getattr(self, name):
                 if not GAME.fullmatch(game):
@@ -127,6 +131,8 @@ class Terms:
         said = asdict(self)
         for name in AMOUNTS:
             said[name] = None if said[name] is None else str(said[name])
+        if self.most_chance_bp is None:
+            del said["most_chance_bp"]  # as terms were said before there was such a thing
         return said
 
     @classmethod

@@ -17,16 +17,23 @@ BATCH = 1_000  # whoever bets under one of its bonuses waits for it
 MOST_DUE = 500
 LOCK = 7463  # first half of the advisory lock, the casino is the second
 
-# Bets of a chain, as soon as both halves are final: only those placed while a bonus was active. The
-# first condition is asked once.
+# Bets of a chain, as soon as both halves are final: only those placed while a bonus was active, and
+# not those that win almost always, where its terms say so: of a range game the chance is known, a
+# basis point for each face. The first condition is asked once.
 FINAL = """
 INSERT INTO waiting_wagers (casino_id, source, bet, grant_id, game, cash, bonus, settled_at)
 SELECT b.casino_id, 'chain', b.id::text, g.id, b.game, b.stake, 0, b.settled_at
 FROM {bets} JOIN grants g ON g.casino_id = b.casino_id AND g.player_id = b.player_id
     AND g.asset = b.asset AND g.state = 'active'
+CROSS JOIN LATERAL (
+    SELECT CASE WHEN b.game = 'range' AND b.choice->>'low' ~ '^[0-9]{{1,5}}$'
+        AND b.choice->>'high' ~ '^[0-9]{{1,5}}$'
+        THEN (b.choice->>'high')::int - (b.choice->>'low')::int END AS chance_bp
+) s
 WHERE EXISTS (SELECT FROM grants WHERE casino_id = %(casino_id)s AND state = 'active')
     AND b.status = 'settled' AND b.finality = 'finalized' AND b.settled_finality = 'finalized'
-    AND b.stake > 0 AND b.placed_at >= g.activated_at
+    AND b.stake > 0 AND b.placed_at >= g.activated_at AND coalesce(s.chance_bp <= (
+        SELECT (terms->>'most_chance_bp')::int FROM campaigns c WHERE c.id = g.campaign_id), true)
 ORDER BY b.id
 """
 FINAL_MOVED = FINAL.format(bets="page_moved m JOIN bets b ON b.id = m.bet_id")

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from casino.commands import Answer, Command, Desk, KeyReused, run_many
+from casino import bonuses
+from casino.bonuses import Grants, Wallet
+from casino.commands import Answer, Command, Desk, KeyReused, Shelf, run_many
 from casino.outbox import Message
 from db.session import Session
 from ledger.accounts import Account, cash
@@ -15,6 +17,8 @@ from ledger.transfers import Posted, Posting, Reference, Transfer
 
 TREASURY, REVENUE = "system:treasury", "system:revenue"
 GIVEN = ("top_up", "bonus")  # by the house, to whomever
+Row = tuple[type[Shelf[Any, Any]], Any]
+LEAVING = ("spend", "transfer")  # without a bet, so not what a bonus has locked
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +61,11 @@ class Move(Command):
         }
 
     def accounts(self) -> Iterable[Account]:
-        return self._ends
+        return (*self._ends, *self._wallet.exits()) if self.type in LEAVING else self._ends
+
+    def rows(self) -> Iterable[Row]:
+        if self.type in LEAVING:
+            yield Grants, self._wallet
 
     def references(self) -> Iterable[Reference]:
         if self.reference is not None:
@@ -65,6 +73,8 @@ class Move(Command):
 
     def decide(self, desk: Desk) -> Answer:
         (source, target), mine = self._ends, cash(self.casino_id, self.player_id, self.asset)
+        if self.type in LEAVING:
+            bonuses.spent(desk, self._wallet, self.amount)
         posted = desk.books.post(
             Transfer(
                 self.type,
@@ -90,6 +100,10 @@ class Move(Command):
             "at": at,
         }
         return Answer(body, transfer_id=posted.id)
+
+    @property
+    def _wallet(self) -> Wallet:
+        return Wallet(self.casino_id, self.player_id, self.asset)
 
     @cached_property
     def _ends(self) -> tuple[Account, Account]:

@@ -276,7 +276,7 @@ class Request(Command):
         }
 
     def accounts(self) -> Iterable[Account]:
-        return self._wallet.accounts()
+        return (*self._wallet.accounts(), *self._wallet.exits())
 
     def rows(self) -> Iterable[tuple[type[Shelf[Any, Any]], Any]]:
         return ((Withdrawals, self.request), (Days, self._day), (Grants, self._wallet))
@@ -286,7 +286,7 @@ class Request(Command):
         self._within()
         if desk.shelf(Withdrawals).get(self.request) is not None:
             raise Duplicate("this withdrawal was asked for before", reference=self.request)
-        bonuses.withdrawn(desk, self._wallet)
+        bonuses.withdrawn(desk, self._wallet, self.amount)
         held = desk.books.hold(self._wallet.cash, self.amount, reference=self.request)
         row = Withdrawal(
             id=desk.books.number(),

@@ -101,7 +101,7 @@ def round_case(chain: bytes, number: int) -> dict[str, Any]:
         "round": str(spot.number),
         "seed": seed.hex(),
         "commit": spot.commit(seed).hex(),
-        "statement": statement_case(said, key),
+        "signed_root": signed_root_case(said, key),
         "signer": signer_of(key).hex(),
         "beacon": beacon.hex(),
         "outcome": spot.outcome(seed=seed, bets_root=said.root, beacon=beacon).hex(),
@@ -114,7 +114,7 @@ def round_case(chain: bytes, number: int) -> dict[str, Any]:
     return case
 
 
-def statement_case(said: SignedRoot, key: PrivateKey) -> dict[str, Any]:
+def signed_root_case(said: SignedRoot, key: PrivateKey) -> dict[str, Any]:
     return {
         "root": said.root.hex(),
         "count": said.count,
@@ -164,7 +164,7 @@ def signature_cases() -> list[dict[str, Any]]:
 
 
 def contradiction_case(chain: bytes, number: int) -> dict[str, Any]:
-    """Two signed statements of one round, which differ in root, count or liability."""
+    """Two signed roots of one round, which differ in root, count or liability."""
     spot, key = round_of(chain, number), signer_key(number % 4)
     one = SignedRoot(spot, drawn("one", number), 3, 1_000 + number)
     others = (
@@ -179,8 +179,8 @@ def contradiction_case(chain: bytes, number: int) -> dict[str, Any]:
         "table": spot.table.decode(),
         "round": str(spot.number),
         "signer": signer_of(key).hex(),
-        "one": statement_case(one, key),
-        "other": statement_case(others[number % len(others)], key),
+        "one": signed_root_case(one, key),
+        "other": signed_root_case(others[number % len(others)], key),
     }
 
 

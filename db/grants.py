@@ -15,13 +15,15 @@ class Grant(SQLModel, table=True):
     """`state`: pending, active, completed, expired, forfeited or cancelled; it goes forward only.
 
     `required_bp` and `done_bp` are stakes times basis points; `done_bp` follows the wagers counted
-    for it, and is never set. How it ended is kept with it:
+    for it, and is never set. Of the player's cash `locked` is not spent while it is active. How it
+    ended is kept with it:
     `before` is the bonus money there was, `added` what of it became cash, `removed` the rest.
     """
 
     __tablename__ = "grants"
     __table_args__ = (
         CheckConstraint("amount > 0 and deposit >= 0 and required_bp > 0", name="grants_amounts"),
+        CheckConstraint("locked >= 0", name="grants_locked"),
         CheckConstraint(
             "state in ('pending', 'active', 'completed', 'expired', 'forfeited', 'cancelled')",
             name="grants_state",
@@ -71,6 +73,7 @@ class Grant(SQLModel, table=True):
     state: str = text()
     amount: Decimal = columns.amount()
     deposit: Decimal = columns.amount()
+    locked: Decimal = zero()
     required_bp: Decimal = columns.amount()
     done_bp: Decimal = zero()
     granted_at: datetime | None = now(default=None, nullable=False)

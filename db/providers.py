@@ -3,7 +3,7 @@
 from datetime import datetime
 from decimal import Decimal
 
-from sqlalchemy import CheckConstraint, Index
+from sqlalchemy import CheckConstraint, Index, Numeric
 from sqlalchemy import text as sql
 from sqlmodel import Field, SQLModel
 
@@ -87,12 +87,14 @@ class CasinoRound(SQLModel, table=True):
 
 
 class CasinoCall(SQLModel, table=True):
-    """A provider's debit, credit or rollback, by the provider's id of it.
+    """A provider's debit, credit or rollback, or a rarer call, by the provider's id of it.
 
-    `state` is done, declined, returned (a debit that was rolled back) or tombstone (a debit that
-    was rolled back before it came). `cash` and `bonus` are how `amount` was paid, under the bonus
-    `grant_id`; less of a payout or rollback, if its bonus had ended. `place` is its number in its
-    round, `played` what terms of bonuses call the game.
+    `kind` is also tip, buy_in, prize, refund (of a buy-in), reversal (of a credit) or cancel (of a
+    reward); a play is a debit, and a credit `~won:<id>`. `state` is done, declined, returned (a
+    call that was taken back) or tombstone (one that was taken back before it came). `cash` and
+    `bonus` are how `amount` was paid, under the bonus `grant_id`; less of a payout, a rollback or a
+    reversal, if its bonus had ended. `place` is its number in its round, `played` what terms of
+    bonuses call the game.
     """
 
     __tablename__ = "casino_calls"
@@ -103,6 +105,13 @@ class CasinoCall(SQLModel, table=True):
             name="calls_split",
         ),
         Index("casino_calls_round", "casino_id", "provider", "round"),
+        Index(
+            "casino_calls_reward",
+            "casino_id",
+            "provider",
+            "reward",
+            postgresql_where=sql("reward IS NOT NULL"),
+        ),
         Index("casino_calls_at", "at", postgresql_using="brin"),
     )
 
@@ -124,5 +133,23 @@ class CasinoCall(SQLModel, table=True):
     bonus: Decimal = columns.amount()
     grant_id: int | None = big(default=None)
     played: str | None = text(default=None)
+    reward: str | None = text(default=None)
     transfer_id: int | None = big(default=None)
     at: datetime = moment()
+
+
+class CasinoJackpot(SQLModel, table=True):
+    """What a call had to do with a jackpot, as a part of its money: told, and never moved.
+
+    `contributed` is in the asset's smallest unit, of which six more digits are told.
+    """
+
+    __tablename__ = "casino_jackpots"
+    __table_args__ = (CheckConstraint("contributed >= 0 and won >= 0", name="jackpots_amounts"),)
+
+    casino_id: int = Field(primary_key=True)
+    provider: str = text(primary_key=True)
+    call: str = text(primary_key=True)
+    jackpot: str = text(primary_key=True)
+    contributed: Decimal = Field(sa_type=Numeric(84, 6))
+    won: Decimal = columns.amount()

@@ -70,5 +70,9 @@ def cash(casino_id: int, player_id: int, asset: str) -> Account:
     return Account(casino_id, f"player:{player_id}:cash", asset)
 
 
+def debt(casino_id: int, player_id: int, asset: str) -> Account:
+    return Account(casino_id, f"player:{player_id}:debt", asset)
+
+
 def bonus(casino_id: int, player_id: int, asset: str) -> Account:
     return Account(casino_id, f"player:{player_id}:bonus", asset)

@@ -50,6 +50,11 @@ SECRET = "s3cr3t"
 MISTAKES = [
     ({"FAIRHOUSE_SEED_KEY": SECRET}, "seed_key: must be 32 bytes in hex"),
     ({"FAIRHOUSE_SEED_KEY": "11" * 31}, "seed_key: must be 32 bytes in hex"),
+    (
+        {"FAIRHOUSE_API_KEYS": f'[{{"name": "a", "roles": [], "secrets": ["{SECRET}"]}}]'},
+        "api_keys.0.secrets.0: String should have at least 16 characters",
+    ),
+    ({"FAIRHOUSE_API_KEYS": '[{"name": "a", "roles": []}]'}, "api_keys.0: a service has"),
     ({"FAIRHOUSE_API_PORT": SECRET}, "api_port: Input should be a valid integer"),
     ({"FAIRHOUSE_LOG_LEVEL": SECRET}, "log_level: Input should be 'TRACE'"),
     ({"FAIRHOUSE_RPC": f"https://x/{SECRET}"}, 'error parsing value for field "rpc"'),

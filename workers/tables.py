@@ -37,7 +37,8 @@ from workers.sealed import Sealer, WrongKey
 TICK_S = 0.5
 LONGEST_REST_S = 15.0
 RESEND_S = 20.0  # how long a sent tx is waited for before it is sent again
-ANCHOR_S = 30.0  # a root waits so long for others to be anchored with it
+ANCHOR_S = 30.0  # a root waits at most so long for others to be anchored with it
+ANCHOR_PART = 0.1  # of the reveal window, where that is less
 ANCHOR_MOST = 6
 REVEAL_TOGETHER = 4
 LEAST_AHEAD_S = 10.0  # between drawing a batch and its first round, if finality takes less
@@ -242,8 +243,7 @@ class TableKeeper:
         waiting = await self.unconfirmed()
         for batch in waiting:
             await self.carry(batch)
-        behind = await self.behind()
-        behind = await self.followed(behind)
+        behind = await self.followed(await self.behind())
         await self.anchor(behind)
         await self.reveal(behind)
         if await self.watched(behind) and not waiting:
@@ -374,28 +374,22 @@ class TableKeeper:
                 await self.connection.execute(ANCHORED, (self.table.id, anchored))
             if revealed:
                 await self.connection.execute(REVEALED, (self.table.id, revealed))
-            left += [one for one in mine if one.number not in revealed and one.left_s > 0]
-            if any(one.shown and one.left_s <= 0 and one.number not in revealed for one in mine):
-                await self.missed(mine)
+            left += [one for one in mine if one.number not in revealed]
         return left
-
-    async def missed(self, behind: Sequence[Behind]) -> None:
-        """A seed was not shown to the bond in time: no round opens until a person has looked."""
-        late = [one.number for one in behind if one.shown and one.left_s <= 0]
-        await self.trouble(f"the bond did not see the seeds of rounds {late} in time")
-        await self.connection.execute(PAUSE, (self.table.id,))
 
     async def anchor(self, behind: Sequence[Behind]) -> None:
         """Fix what was signed, several rounds together, within a minute of their close."""
         waiting = [
             one
             for one in behind
-            if not one.anchored and not self.resting_yet(("anchor", one.number))
+            if one.left_s > 0 and not one.anchored and not self.resting_yet(("anchor", one.number))
         ]
         for first, group in itertools.groupby(waiting, key=lambda one: one.first):
             run = _consecutive(list(group))[: self.bond.most_anchored]
             oldest = time.time() - run[0].closes_at
-            if len(run) < ANCHOR_MOST and oldest < ANCHOR_S:
+            if len(run) < ANCHOR_MOST and oldest < min(
+                ANCHOR_S, ANCHOR_PART * run[0].reveal_window
+            ):
                 continue
             numbers = [one.number for one in run]
             for number in numbers:
@@ -411,7 +405,7 @@ class TableKeeper:
 
     async def reveal(self, behind: Sequence[Behind]) -> None:
         """Show the bond the seeds of rounds whose anchored roots are final."""
-        due = [one for one in behind if one.anchored and one.shown]
+        due = [one for one in behind if one.anchored and one.shown and one.left_s > 0]
         for one in due:
             if self.resting(("reveal", one.number)):
                 continue
@@ -425,11 +419,17 @@ class TableKeeper:
             await self.connection.execute(REVEAL_TX, (tx, self.table.id, one.number))
 
     async def watched(self, behind: Sequence[Behind]) -> bool:
-        """Whether all seeds will be revealed in time; if not, no more rounds are committed."""
-        late = [
-            one.number for one in behind if one.shown and one.left_s < HOT_S * one.reveal_window
-        ]
-        if late:
+        """Whether all seeds will be revealed in time; if not, no more rounds are committed.
+
+        One that was not revealed in time stops the table until a person has looked.
+        """
+        mine = [one for one in behind if one.shown]
+        missed = [one.number for one in mine if one.left_s <= 0]
+        late = [one.number for one in mine if one.left_s < HOT_S * one.reveal_window]
+        if missed:
+            await self.trouble(f"the bond did not see the seeds of rounds {missed} in time")
+            await self.connection.execute(PAUSE, (self.table.id,))
+        elif late:
             await self.trouble(f"the seeds of rounds {late} are nearly overdue at the bond")
         return not late
 

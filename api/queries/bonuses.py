@@ -12,7 +12,8 @@ SELECT asset FROM campaigns WHERE casino_id = %(casino)s AND code = %(code)s LIM
 """
 GRANT = "SELECT player_id, asset FROM grants WHERE casino_id = %(casino)s AND id = %(grant)s"
 OF_PLAYER = """
-SELECT g.id, c.code AS campaign, g.asset, g.state, g.amount::text AS amount, g.required_bp,
+SELECT g.id, c.code AS campaign, g.asset, g.state, g.amount::text AS amount,
+    g.locked::text AS locked, g.required_bp,
     g.done_bp, g.granted_at, g.activated_at, g.expires_at, g.ended_at, g.reason,
     g.before::text AS before, g.added::text AS added, g.removed::text AS removed
 FROM grants g JOIN campaigns c ON c.id = g.campaign_id

@@ -18,8 +18,13 @@ WHERE a.casino_id = %(casino)s AND a.asset = %(asset)s AND a.name = ANY(%(names)
 SHOWN = """
     c.id, c.number::text AS number, c.kind, c.state, c.code, c.player_id, i.external_id AS player,
     c.game, c.round, c.asset, c.amount::text AS amount, c.cash::text AS cash,
-    c.bonus::text AS bonus, c.grant_id::text AS grant, c.target, c.transfer_id::text AS transfer,
-    c.at
+    c.bonus::text AS bonus, c.grant_id::text AS grant, c.reward, c.target,
+    c.transfer_id::text AS transfer, c.at, (
+        SELECT jsonb_agg(jsonb_build_object('jackpot', j.jackpot, 'won', j.won::text,
+            'contributed', trim_scale(j.contributed)::text) ORDER BY j.jackpot)
+        FROM casino_jackpots j
+        WHERE (j.casino_id, j.provider, j.call) = (c.casino_id, c.provider, c.id)
+    ) AS jackpots
 """
 OWNER = """
 LEFT JOIN LATERAL (
@@ -34,15 +39,29 @@ ORDER BY c.number
 """
 
 # A bet that was rolled back counts where it was made, and its rollback where that was made.
-TOTALS = """
-SELECT game, asset,
-    count(*) FILTER (WHERE kind = 'debit')::int AS bets,
-    coalesce(sum(amount) FILTER (WHERE kind = 'debit'), 0)::text AS staked,
-    count(*) FILTER (WHERE kind = 'credit')::int AS payouts,
-    coalesce(sum(amount) FILTER (WHERE kind = 'credit'), 0)::text AS paid,
-    count(*) FILTER (WHERE kind = 'rollback')::int AS rollbacks,
-    coalesce(sum(amount) FILTER (WHERE kind = 'rollback'), 0)::text AS returned
-FROM casino_calls
+SUMS = {
+    "debit": ("bets", "staked"),
+    "credit": ("payouts", "paid"),
+    "rollback": ("rollbacks", "returned"),
+    "reversal": ("reversals", "regained"),
+    "tip": ("tips", "tipped"),
+    "buy_in": ("buy_ins", "entered"),
+    "prize": ("prizes", "awarded"),
+    "refund": ("refunds", "refunded"),
+}
+SUMMED = ", ".join(
+    f"count(*) FILTER (WHERE kind = '{kind}')::int AS {number},"
+    f" coalesce(sum(amount) FILTER (WHERE kind = '{kind}'), 0)::text AS {amount}"
+    for kind, (number, amount) in SUMS.items()
+)
+TOTALS = f"""
+SELECT game, asset, {SUMMED}, count(reward)::int AS free_bets,
+    trim_scale(coalesce(sum(j.contributed), 0))::text AS contributed,
+    coalesce(sum(j.won), 0)::text AS jackpots_won
+FROM casino_calls c LEFT JOIN LATERAL (
+    SELECT sum(contributed) AS contributed, sum(won) AS won FROM casino_jackpots j
+    WHERE (j.casino_id, j.provider, j.call) = (c.casino_id, c.provider, c.id)
+) j ON true
 WHERE casino_id = %(casino)s AND provider = %(provider)s AND state IN ('done', 'returned')
     AND at >= %(since)s AND at < %(until)s
 GROUP BY game, asset ORDER BY game, asset
@@ -64,5 +83,5 @@ ORDER BY r.touched_at LIMIT 100
 DECLINED = f"""
 SELECT {SHOWN} FROM casino_calls c {OWNER}
 WHERE c.casino_id = %(casino)s AND c.provider = %(provider)s AND c.state = 'declined'
-    AND c.kind <> 'debit' ORDER BY c.at DESC LIMIT 100
+    AND c.kind IN ('credit', 'rollback', 'reversal', 'prize', 'refund') ORDER BY c.at DESC LIMIT 100
 """

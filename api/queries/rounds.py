@@ -20,8 +20,9 @@ SELECT t.name || '.' || r.number AS id, t.name AS "table", t.game, t.asset, r.nu
     CASE WHEN r.ended_at IS NOT NULL THEN r.payout::text END AS payout, r.reason,
     encode(r.root, 'hex') AS bets_root, encode(r.signature, 'hex') AS signature,
     r.liability::text AS liability, encode(r.seed, 'hex') AS seed,
-    encode(r.outcome, 'hex') AS outcome, r.beacon - 'evidence' AS beacon, r.result->'drawn' AS result, r.closed_at,
-    r.drawn_at, r.ended_at, r.anchor_tx, r.anchored_at, r.reveal_tx, r.revealed_at,
+    encode(r.outcome, 'hex') AS outcome, r.beacon - 'evidence' AS beacon,
+    r.result->'drawn' AS result, r.closed_at, r.drawn_at,
+    r.ended_at, r.anchor_tx, r.anchored_at, r.reveal_tx, r.revealed_at,
     jsonb_build_object('first', b.first, 'count', b.count, 'root', encode(b.root, 'hex'),
         'tx', b.tx, 'position', b.position, 'time', b.committed_at, 'network', t.network,
         'program', t.program) AS commitment

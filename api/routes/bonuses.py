@@ -69,6 +69,7 @@ class Offer(BaseModel):
     default_weight_bp: WeightBp = WHOLE_BP
     excluded: Games = []
     products: Games = []
+    most_chance_bp: Annotated[int, Field(strict=True, ge=1, le=WHOLE_BP), Whole] | None = None
     max_bet: Amount | None = None
     above_max_bet: Literal["refuse", "forfeit"] = "refuse"
     max_win: Amount | None = None
@@ -95,7 +96,10 @@ class Offer(BaseModel):
 
 
 class Gift(BaseModel):
-    """A bonus for a player, by name or address; `deposit` where the campaign counts it too."""
+    """A bonus for a player, by name or address; `deposit` where the campaign counts it too.
+
+    While it is active, so much of the player's cash as is `locked` may be bet, and not be spent.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -103,6 +107,7 @@ class Gift(BaseModel):
     campaign: Code
     amount: Amount
     deposit: Amount | None = None
+    locked: Amount | None = None
 
 
 class Reason(BaseModel):
@@ -140,7 +145,7 @@ async def campaigns(request: Request) -> Response:
     return private(found)
 
 
-@describe(shapes.Granted, 404, 409, body=Gift, headers=Keyed, role=WRITE, tag="bonuses")
+@describe(shapes.Granted, 402, 404, 409, body=Gift, headers=Keyed, role=WRITE, tag="bonuses")
 async def grant(request: Request) -> Response:
     """Give a bonus by the newest terms of a campaign, once for the key."""
     caller = await acting(request, WRITE)
@@ -149,6 +154,7 @@ async def grant(request: Request) -> Response:
     wanted = await given(request, Gift)
     amount = units(wanted.amount)
     deposit = 0 if wanted.deposit is None else units(wanted.deposit)
+    locked = 0 if wanted.locked is None else units(wanted.locked)
     player_id = await known(request, caller, wanted.user)
     if player_id is None:
         raise Problem(404, "unknown_user", "this casino has no such user")
@@ -164,6 +170,7 @@ async def grant(request: Request) -> Response:
         asset=row["asset"],
         amount=amount,
         deposit=deposit,
+        locked=locked,
     )
     answer = await decided(request, command)
     return answered(answer, deduped=answer.replayed)

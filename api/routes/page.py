@@ -1,4 +1,4 @@
-"""What a browser opens: the live page, wallets, the documentation, and where the feed is."""
+"""What a browser opens: the live page, wallets, proofs, documentation, and where the feed is."""
 
 from __future__ import annotations
 
@@ -22,6 +22,12 @@ async def page(request: Request) -> Response:
 
 async def wallet(request: Request) -> Response:
     return FileResponse(STATIC / "wallet.html", headers=ASK_AGAIN)
+
+
+async def verify(request: Request) -> Response:
+    """A file that works without us, too: what it may do, it says itself in a `meta` element."""
+    headers = {**ASK_AGAIN, "content-security-policy": "frame-ancestors 'none'"}
+    return FileResponse(STATIC / "verify.html", headers=headers)
 
 
 async def documentation(request: Request) -> Response:
@@ -52,6 +58,7 @@ def beside(request: Request, port: int) -> str:
 ROUTES = [
     Route("/", page),
     Route("/wallet", wallet),
+    Route("/verify", verify),
     Route("/docs", documentation),
     Route("/openapi.json", description),
     Route("/api/line", line),

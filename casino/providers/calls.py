@@ -23,11 +23,14 @@ from casino.providers.records import (
     CallKey,
     Calls,
     Games,
+    Jackpot,
+    Jackpots,
     Part,
     Round,
     RoundKey,
     Rounds,
 )
+from casino.providers.rewards import CANCELLED, RewardKey, Rewards
 from casino.stakes import MaxBetExceeded, Purse, Split
 from ledger.accounts import Account
 from ledger.errors import AccountClosed, InsufficientFunds, LimitExceeded, Refusal
@@ -41,6 +44,8 @@ REFUSALS: Mapping[str, Code] = {
 }
 PASSING = (AccountClosed, LimitExceeded)  # what an account refuses today it may take tomorrow
 UNNAMED = "~"  # begins the name of a session's round, for calls that name none; no provider's does
+# Money that a player gives beside any round, and where it goes: no bet, so it counts for no bonus.
+BESIDE: Mapping[str, str] = {"tip": "house:tips", "buy_in": "house:promotions"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,7 @@ class Policy:
     refund_must_match: bool  # is a rollback over another amount refused, or the amount ignored?
     bet_after_payout: bool  # may a round that was paid take another bet?
     zero_closes: bool  # does a payout of nothing end the round?
+    more: frozenset[str] = frozenset()  # what it asks beyond bets, payouts and rollbacks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,12 +80,17 @@ class ProviderCall(Command):
     @property
     @abstractmethod
     def kind(self) -> str:
-        """debit, credit or rollback."""
+        """debit, credit, rollback, or one of the rarer ones."""
 
     @property
     def owed(self) -> bool:
-        """Whether it brings what is the player's already."""
+        """Whether it settles what was taken before, and so has to be taken in the end."""
         return True
+
+    @property
+    def missing(self) -> Code:
+        """Why there is nothing that it could take back."""
+        return Code.BET_NOT_FOUND
 
     @abstractmethod
     def made(self, desk: Desk) -> Answer | Code:
@@ -113,7 +124,7 @@ class ProviderCall(Command):
     def decide(self, desk: Desk) -> Answer:
         """The answer, with a code when it is declined: that too stands under the call's id.
 
-        Not so when an account does not take what a player is owed: the provider may ask again.
+        Not so when an account does not take what is owed: the provider may ask again.
         """
         calls = desk.shelf(Calls)
         if calls.get(self.at(self.key)) is not None:
@@ -144,6 +155,9 @@ class ProviderCall(Command):
         one, offer = self.launched, desk.shelf(Games).get(self.at(self.game))
         return Purse(one.casino_id, one.player_id, one.asset, offer and offer.game)
 
+    def house(self, name: str) -> Account:
+        return Account(self.casino_id, name, self.launched.asset)
+
     @cached_property
     def mine(self) -> tuple[Account, ...]:
         """The player's among the accounts."""
@@ -151,6 +165,9 @@ class ProviderCall(Command):
 
     def at(self, id: str) -> CallKey:
         return CallKey(self.casino_id, self.launched.provider, id)
+
+    def reward_key(self, name: str, *, call: str = "") -> RewardKey:
+        return RewardKey(self.casino_id, self.launched.provider, name, call)
 
     def round_key(self, round: str) -> RoundKey:
         return RoundKey(self.casino_id, self.launched.provider, self.launched.player_id, round)
@@ -169,6 +186,17 @@ class ProviderCall(Command):
             "at": desk.books.now,
         }
         return Call(**{**plain, **more})
+
+    def welcome(self, desk: Desk) -> Code | None:
+        """Why the player may not give any money now, at this game."""
+        if self.launched.expires_at <= desk.books.now:
+            return Code.TOKEN_EXPIRED
+        offer = desk.shelf(Games).get(self.at(self.game))
+        if offer is None or not offer.open:
+            return Code.UNKNOWN_GAME
+        if any(desk.books.line(one).closed for one in self.mine):
+            return Code.PLAYER_DISABLED
+        return None
 
     def balance(self, desk: Desk) -> int:
         """All that the player may stake at this game, of whichever colour."""
@@ -256,9 +284,15 @@ class ProviderCall(Command):
 
 @dataclass(frozen=True, kw_only=True)
 class Debit(ProviderCall):
-    """A bet. Opens its round, if it is the first of it. Nothing may be bet, too."""
+    """A bet. Opens its round, if it is the first of it. Nothing may be bet, too.
+
+    A bet with a `reward` is one of those that a player was given: nothing is bet with it. What a
+    bet contributes to `jackpots` is told, and is moved by nobody here.
+    """
 
     amount: int
+    reward: str | None = None
+    jackpots: tuple[Jackpot, ...] = ()
 
     @property
     def kind(self) -> str:
@@ -269,7 +303,15 @@ class Debit(ProviderCall):
         return False
 
     def asked(self) -> Mapping[str, Any]:
-        return {**super().asked(), "amount": str(self.amount)}
+        said = {**super().asked(), "amount": str(self.amount), **reported(self.jackpots)}
+        return said if self.reward is None else {**said, "reward": self.reward}
+
+    def rows(self) -> Iterable[tuple[type[Shelf[Any, Any]], Any]]:
+        yield from super().rows()
+        if self.jackpots:
+            yield Jackpots, self.at(self.key)
+        if self.reward is not None:
+            yield Rewards, self.reward_key(self.reward)
 
     def made(self, desk: Desk) -> Answer | Code:
         round = desk.shelf(Rounds).get(self.round_key(self.round))
@@ -290,46 +332,77 @@ class Debit(ProviderCall):
             played=None if split.grant is None else purse.game,
             place=round.calls + 1,
             transfer_id=posted and posted.id,
+            reward=self.reward,
         )
         desk.shelf(Calls).put(self.at(self.key), call)
+        if self.jackpots:
+            desk.shelf(Jackpots).put(self.at(self.key), self.jackpots)
+        if self.reward is not None:
+            used(desk, self.reward_key(self.reward), 1)
         self.keep(desk, self.round, round.staked(call), closes=self.closes)
         return self.yes(desk, call)
 
     def _declined(self, desk: Desk, round: Round | None) -> Code | None:
-        if self.launched.expires_at <= desk.books.now:
-            return Code.TOKEN_EXPIRED
-        offer = desk.shelf(Games).get(self.at(self.game))
-        if offer is None or not offer.open:
-            return Code.UNKNOWN_GAME
-        if any(desk.books.line(one).closed for one in self.mine):
-            return Code.PLAYER_DISABLED
+        unwelcome = self.welcome(desk)
+        if unwelcome is not None:
+            return unwelcome
         if round is not None:
             if round.asset != self.launched.asset:
                 return Code.WRONG_CURRENCY
             again = self.policy.bet_after_payout or self.round.startswith(UNNAMED)
             if round.state != OPEN or (round.settled and not again):
                 return Code.ROUND_CLOSED
+        if self.reward is not None:
+            return self._unclaimable(desk, self.reward)
         if self.amount > self.balance(desk):
             return Code.INSUFFICIENT_FUNDS
         return None
 
+    def _unclaimable(self, desk: Desk, name: str) -> Code | None:
+        """Why no bet can be placed with a reward."""
+        reward, one = desk.shelf(Rewards).get(self.reward_key(name)), self.launched
+        if reward is None or (reward.player_id, reward.asset) != (one.player_id, one.asset):
+            return Code.REWARD_NOT_FOUND
+        if reward.game not in (None, self.game):
+            return Code.REWARD_NOT_FOUND
+        if reward.state == CANCELLED:
+            return Code.REWARD_CANCELLED
+        if reward.expires_at <= desk.books.now:
+            return Code.REWARD_EXPIRED
+        if reward.used >= reward.count:
+            return Code.REWARD_USED_UP
+        return Code.AMOUNT_MISMATCH if self.amount else None
+
 
 @dataclass(frozen=True, kw_only=True)
 class Credit(ProviderCall):
-    """A payout, of a bet by its `target` or of a round. It is taken after the game's end, too."""
+    """A payout, of a bet by its `target` or of a round. It is taken after the game's end, too.
+
+    What is won of `jackpots` is a part of the amount, and told beside it. Where wins are taken
+    back, a payout first pays what the player owes for such.
+    """
 
     amount: int
     target: str | None = None
+    jackpots: tuple[Jackpot, ...] = ()
 
     @property
     def kind(self) -> str:
         return "credit"
 
     def asked(self) -> Mapping[str, Any]:
-        return {**super().asked(), "amount": str(self.amount), "target": self.target}
+        said = {**super().asked(), "amount": str(self.amount), "target": self.target}
+        return {**said, **reported(self.jackpots)}
+
+    def accounts(self) -> Iterable[Account]:
+        yield from super().accounts()
+        if "reversal" in self.policy.more:
+            yield self.purse.wallet.debt
 
     def rows(self) -> Iterable[tuple[type[Shelf[Any, Any]], Any]]:
         yield from super().rows()
+        if self.jackpots:
+            yield Jackpots, self.at(self.key)
         if self.target is not None:
             yield Calls, self.at(self.target)
             yield Rounds, replaced(self.round_key(self.round), self.target)
@@ -350,7 +423,7 @@ class Credit(ProviderCall):
         if round.state == CLOSED:
             return Code.ALREADY_SETTLED
         won = self._won(desk, round, bet)
-        posted = self.post(desk, "payout", self.purse.given(won))
+        posted = self.post(desk, "payout", self._paying(desk, won))
         call = self.call(
             desk,
             amount=self.amount,
@@ -361,6 +434,8 @@ class Credit(ProviderCall):
             transfer_id=posted and posted.id,
         )
         desk.shelf(Calls).put(self.at(self.key), call)
+        if self.jackpots:
+            desk.shelf(Jackpots).put(self.at(self.key), self.jackpots)
         if bet is not None and name.startswith(UNNAMED):
             self._settle_alone(desk, name, round, bet)
         else:
@@ -368,6 +443,20 @@ class Credit(ProviderCall):
             paid = replace(round, settled=call.place)
             self.keep(desk, name, paid, closes=self.closes or lost, settles=True)
         return self.yes(desk, call)
+
+    def _paying(self, desk: Desk, won: Split) -> tuple[Posting, ...]:
+        """From the house to the player: to what is owed first, as far as it is cash."""
+        postings = self.purse.given(won)
+        if "reversal" not in self.policy.more:
+            return postings
+        wallet = self.purse.wallet
+        owed = min(-desk.books.line(wallet.debt).balance, won.cash)
+        if owed <= 0:
+            return postings
+        kept = [one for one in postings if one.account != wallet.cash]
+        if won.cash > owed:
+            kept.append(Posting(wallet.cash, won.cash - owed))
+        return (*kept, Posting(wallet.debt, owed))
 
     def _settle_alone(self, desk: Desk, name: str, round: Round, bet: Call) -> None:
         """A bet in the round of a session is settled, and no other with it."""
@@ -421,18 +510,28 @@ class Credit(ProviderCall):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rollback(ProviderCall):
-    """Takes a bet back, as it was paid; `amount` is only compared, where the provider's ways ask.
+class Undo(ProviderCall):
+    """Takes an earlier call back, whole; `amount` is only compared, where the provider's ways ask.
 
-    A bet that never came is barred for good: it may be on its way still.
+    A call that never came is barred for good: it may be on its way still.
     """
 
     target: str
     amount: int | None = None
 
     @property
-    def kind(self) -> str:
-        return "rollback"
+    @abstractmethod
+    def takes(self) -> tuple[str, ...]:
+        """The kinds of calls that it takes back; the first is that of one that never came."""
+
+    @property
+    @abstractmethod
+    def other(self) -> Code:
+        """Why it does not take back a call of another kind."""
+
+    @abstractmethod
+    def undone(self, desk: Desk, found: Call) -> Answer | Code:
+        """Take a call of the right kind back, that stands and is of the same player."""
 
     def asked(self) -> Mapping[str, Any]:
         said = None if self.amount is None else str(self.amount)
@@ -442,13 +541,70 @@ class Rollback(ProviderCall):
         yield from super().rows()
         yield Calls, self.at(self.target)
         yield Rounds, replaced(self.round_key(self.round), self.target)
-        yield Rounds, self.round_key(alone(self.target))
 
     def made(self, desk: Desk) -> Answer | Code:
+        found = self.found(desk)
+        if found is None or found.state in (TOMBSTONE, DECLINED):
+            return self._nothing(desk, found)
+        if found.player_id != self.launched.player_id or found.asset != self.launched.asset:
+            return self.missing
+        if found.kind not in self.takes:
+            return self.other
+        if found.state == RETURNED or found.reversed:
+            return Code.ALREADY_ROLLED_BACK
+        return self.undone(desk, found)
+
+    def found(self, desk: Desk) -> Call | None:
+        """What is to be taken back."""
+        return desk.shelf(Calls).get(self.at(self.target))
+
+    def mismatch(self, found: Call) -> Code | None:
+        wrong = self.policy.refund_must_match and self.amount not in (None, found.amount)
+        return Code.AMOUNT_MISMATCH if wrong else None
+
+    def _nothing(self, desk: Desk, found: Call | None) -> Answer:
+        """There is no money to move, and there never will be."""
         calls = desk.shelf(Calls)
-        bet = calls.get(self.at(self.target))
-        if bet is None or bet.state in (TOMBSTONE, DECLINED):
-            return self._nothing(desk, bet)
+        if found is None:
+            calls.put(self.at(self.target), self.call(desk, kind=self.takes[0], state=TOMBSTONE))
+        call = self.call(desk, target=self.target)
+        calls.put(self.at(self.key), call)
+        barred = found is None or found.state == TOMBSTONE
+        return self.yes(desk, call, nothing=True, **({"tombstone": True} if barred else {}))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rollback(Undo):
+    """Gives back what was paid for a bet, or for a tip."""
+
+    @property
+    def kind(self) -> str:
+        return "rollback"
+
+    @property
+    def takes(self) -> tuple[str, ...]:
+        return ("debit", "tip")
+
+    @property
+    def other(self) -> Code:
+        return Code.NOT_A_BET
+
+    def accounts(self) -> Iterable[Account]:
+        yield from super().accounts()
+        for kind in self.takes:
+            if kind in BESIDE and kind in self.policy.more:
+                yield self.house(BESIDE[kind])
+
+    def rows(self) -> Iterable[tuple[type[Shelf[Any, Any]], Any]]:
+        yield from super().rows()
+        yield Rounds, self.round_key(alone(self.target))
+        if "cancel" in self.policy.more:
+            yield Rewards, self.reward_key("", call=self.target)
+
+    def undone(self, desk: Desk, found: Call) -> Answer | Code:
+        if found.kind in BESIDE:
+            return self._given_back(desk, found)
+        bet, calls = found, desk.shelf(Calls)
         round = desk.shelf(Rounds).get(self.round_key(bet.round))
         why = self._irrevocable(desk, bet, round)
         if why is not None or round is None:
@@ -466,40 +622,65 @@ class Rollback(ProviderCall):
         )
         calls.put(self.at(self.key), call)
         calls.put(self.at(self.target), replace(bet, state=RETURNED))
-        if round.state == CLOSED:
-            # It was over, and counted.
+        if round.has_counted(bet):
             replace(self.purse, game=bet.played).unsettled(
                 desk,
                 source=self.launched.provider,
                 bet=f"{self.launched.player_id}:{bet.place}:{bet.round}",
                 stake=bet.split,
             )
+        if bet.reward is not None:
+            used(desk, self.reward_key(bet.reward), -1)
         self.keep(desk, bet.round, round.unstaked(bet), closes=self.closes)
         return self.yes(desk, call)
 
-    def _nothing(self, desk: Desk, bet: Call | None) -> Answer:
-        """There is no money to give back, and there never will be."""
-        calls = desk.shelf(Calls)
-        if bet is None:
-            calls.put(self.at(self.target), self.call(desk, kind="debit", state=TOMBSTONE))
-        call = self.call(desk, target=self.target)
+    def _given_back(self, desk: Desk, found: Call) -> Answer | Code:
+        """Money that was given beside any round."""
+        why = self.mismatch(found)
+        if why is not None:
+            return why
+        house = self.house(BESIDE[found.kind])
+        back = (Posting(self.purse.wallet.cash, found.amount), Posting(house, -found.amount))
+        type, calls = f"{found.kind}_refund", desk.shelf(Calls)
+        posted = self.post(desk, type, back if found.amount else (), found.transfer_id)
+        call = self.call(
+            desk,
+            amount=found.amount,
+            split=found.split,
+            round=found.round,
+            target=self.target,
+            transfer_id=posted and posted.id,
+        )
         calls.put(self.at(self.key), call)
-        barred = bet is None or bet.state == TOMBSTONE
-        return self.yes(desk, call, nothing=True, **({"tombstone": True} if barred else {}))
+        calls.put(self.at(self.target), replace(found, state=RETURNED))
+        return self.yes(desk, call)
 
     def _irrevocable(self, desk: Desk, bet: Call, round: Round | None) -> Code | None:
-        if bet.player_id != self.launched.player_id or bet.asset != self.launched.asset:
-            return Code.BET_NOT_FOUND
-        if bet.kind != "debit":
-            return Code.NOT_A_BET
-        if bet.state == RETURNED or bet.reversed:
-            return Code.ALREADY_ROLLED_BACK
         mark = desk.shelf(Rounds).get(self.round_key(alone(self.target)))
         if mark is not None or (round is not None and round.settled > bet.place):
             return Code.ALREADY_SETTLED
-        if self.policy.refund_must_match and self.amount not in (None, bet.amount):
-            return Code.AMOUNT_MISMATCH
-        return None
+        return self.mismatch(bet)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refund(Rollback):
+    """Gives back what was paid to take part in a promotion."""
+
+    @property
+    def kind(self) -> str:
+        return "refund"
+
+    @property
+    def takes(self) -> tuple[str, ...]:
+        return ("buy_in",)
+
+    @property
+    def other(self) -> Code:
+        return Code.NOT_A_BUY_IN
+
+    @property
+    def missing(self) -> Code:
+        return Code.BUY_IN_NOT_FOUND
 
 
 DETAILS: Mapping[Code, str] = {
@@ -513,18 +694,48 @@ DETAILS: Mapping[Code, str] = {
     Code.LIMIT_EXCEEDED: "a limit is reached",
     Code.ROUND_CLOSED: "the round takes no more bets",
     Code.BET_NOT_FOUND: "there is no such bet",
-    Code.NOT_A_BET: "only a bet can be rolled back",
+    Code.NOT_A_BET: "only a bet or a tip can be rolled back",
+    Code.WIN_NOT_FOUND: "there is no such payout",
+    Code.NOT_A_WIN: "only a payout can be reversed",
+    Code.BUY_IN_NOT_FOUND: "there is no such buy-in",
+    Code.NOT_A_BUY_IN: "only a buy-in gets a promotion's refund",
+    Code.REWARD_NOT_FOUND: "the player has no such reward here",
+    Code.REWARD_EXPIRED: "the reward has expired",
+    Code.REWARD_CANCELLED: "the reward was cancelled",
+    Code.REWARD_USED_UP: "all bets of the reward are placed",
+    Code.REWARD_CLAIMED: "a bet of the reward is placed",
     Code.ROLLED_BACK: "the bet was rolled back",
     Code.ALREADY_ROLLED_BACK: "the bet was rolled back before",
     Code.ALREADY_SETTLED: "the round is settled",
-    Code.AMOUNT_MISMATCH: "the bet was over another amount",
+    Code.AMOUNT_MISMATCH: "it is over another amount",
     Code.REFUSED: "the casino's rules do not allow it",
 }
+
+
+def reported(jackpots: tuple[Jackpot, ...]) -> dict[str, Any]:
+    """What a call says of jackpots, where it says anything."""
+    if not jackpots:
+        return {}
+    return {"jackpots": [[one.name, str(one.contributed), str(one.won)] for one in jackpots]}
+
+
+def used(desk: Desk, key: RewardKey, bets: int) -> None:
+    """A reward after a bet that was placed with it, or with a minus taken back."""
+    rewards = desk.shelf(Rewards)
+    reward = rewards.get(key)
+    if reward is None:
+        raise LookupError(f"no reward {key.id} of {key.provider}")
+    rewards.put(key, replace(reward, used=reward.used + bets))
 
 
 def replaced(key: RoundKey, call: str) -> RoundKey:
     """The round of an earlier call, whatever its name."""
     return key._replace(round="", call=call)
+
+
+def paid_at(play: str) -> str:
+    """The id of the payout in a play, which no provider's own can be."""
+    return f"{UNNAMED}won:{play}"
 
 
 def alone(bet: str) -> str:

@@ -8,6 +8,7 @@ from enum import StrEnum
 class Code(StrEnum):
     # Before anything is looked up; not remembered.
     INVALID_SIGNATURE = "INVALID_SIGNATURE"
+    STALE = "STALE"  # signed too long ago, or for a time to come
     MALFORMED = "MALFORMED"
     WRONG_TYPE = "WRONG_TYPE"
     BAD_AMOUNT = "BAD_AMOUNT"
@@ -29,6 +30,15 @@ class Code(StrEnum):
     ALREADY_ROLLED_BACK = "ALREADY_ROLLED_BACK"  # a rollback of one
     ALREADY_SETTLED = "ALREADY_SETTLED"
     AMOUNT_MISMATCH = "AMOUNT_MISMATCH"
+    WIN_NOT_FOUND = "WIN_NOT_FOUND"
+    NOT_A_WIN = "NOT_A_WIN"
+    BUY_IN_NOT_FOUND = "BUY_IN_NOT_FOUND"
+    NOT_A_BUY_IN = "NOT_A_BUY_IN"
+    REWARD_NOT_FOUND = "REWARD_NOT_FOUND"
+    REWARD_EXPIRED = "REWARD_EXPIRED"
+    REWARD_CANCELLED = "REWARD_CANCELLED"
+    REWARD_USED_UP = "REWARD_USED_UP"
+    REWARD_CLAIMED = "REWARD_CLAIMED"  # what was played with is not cancelled
     REFUSED = "REFUSED"  # by any other rule of the casino
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, StringConstraints, ValidationError
 
@@ -13,7 +13,20 @@ from casino.providers.calls import Policy
 from casino.providers.codes import Code, Refused
 from casino.providers.money import Money
 
-Verb = Literal["balance", "debit", "credit", "rollback"]
+Verb = Literal[
+    "balance",
+    "debit",
+    "credit",
+    "rollback",
+    "play",
+    "reversal",
+    "tip",
+    "buy_in",
+    "prize",
+    "refund",
+    "cancel",
+    "transaction",  # any of these: the body says which
+]
 M = TypeVar("M", bound=BaseModel)
 
 # Ids come back in answers and go into the books: short, and plain to read.
@@ -42,6 +55,9 @@ class Given:
     target: str | None = None
     closes: bool = False
     request: str | None = None
+    won: object = None  # as it came, beside the stake of a play
+    reward: str | None = None
+    jackpots: Sequence[tuple[str, object]] = ()  # what a bet gave or a payout took, as it came
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,11 +80,19 @@ class Reply:
     body: Mapping[str, Any]
 
 
+class Stamp(NamedTuple):
+    """When a message was signed, in seconds since 1970, and its own id; both are signed."""
+
+    time: str
+    id: str
+
+
 class Dialect(ABC):
     """One per provider; a dialect is one file, listed in the table of contents of this room."""
 
     name: ClassVar[str]
     money: ClassVar[Money]
+    fractions: ClassVar[bool] = False  # are its amounts decimals?
     policy: ClassVar[Policy]
     paths: ClassVar[Mapping[str, Verb]]
     words: ClassVar[Mapping[Code, Any]]  # one for every code
@@ -77,9 +101,22 @@ class Dialect(ABC):
     def authentic(self, body: bytes, headers: Mapping[str, str], keys: Sequence[str]) -> bool:
         """Whether the provider signed these very bytes with one of its keys."""
 
+    @property
+    def verbs(self) -> frozenset[Verb]:
+        """All that it can ask."""
+        return frozenset(self.paths.values())
+
+    def word(self, code: Code, verb: Verb | None) -> Any:
+        """Its word for a code; some call a thing otherwise where something else was asked."""
+        return self.words[code]
+
+    def stamp(self, headers: Mapping[str, str]) -> Stamp | None:
+        """When an authentic message was signed, where the provider says so."""
+        return None
+
     @abstractmethod
     def read(self, verb: Verb, body: object) -> Given:
-        """What is asked. Raises `Refused`."""
+        """What is asked; numbers with a fraction come as `Decimal`. Raises `Refused`."""
 
     @abstractmethod
     def say(self, given: Given | None, told: Told) -> Reply:

@@ -72,6 +72,7 @@ class Jaqpot(Dialect):
     }
     words: ClassVar[Mapping[Code, Any]] = {
         Code.INVALID_SIGNATURE: 401,
+        Code.STALE: 401,
         Code.MALFORMED: 400,
         Code.WRONG_TYPE: 400,
         Code.BAD_AMOUNT: 400,
@@ -92,6 +93,15 @@ class Jaqpot(Dialect):
         Code.ALREADY_ROLLED_BACK: 409,
         Code.ALREADY_SETTLED: 400,
         Code.AMOUNT_MISMATCH: 400,
+        Code.WIN_NOT_FOUND: 404,
+        Code.NOT_A_WIN: 400,
+        Code.BUY_IN_NOT_FOUND: 404,
+        Code.NOT_A_BUY_IN: 400,
+        Code.REWARD_NOT_FOUND: 404,
+        Code.REWARD_EXPIRED: 409,
+        Code.REWARD_CANCELLED: 409,
+        Code.REWARD_USED_UP: 409,
+        Code.REWARD_CLAIMED: 409,
         Code.REFUSED: 403,
     }
 

@@ -63,6 +63,7 @@ class Call:
     split: Split = NOTHING
     played: str | None = None
     transfer_id: int | None = None
+    reward: str | None = None
     reversed: bool = False  # its transfer was taken back, by whomever
 
 
@@ -123,6 +124,10 @@ class Round:
         before = {part: stake for part, stake in self.parts.items() if part.age == BEFORE}
         return self._latest or before or self.parts
 
+    def has_counted(self, bet: Call) -> bool:
+        """Whether a bet that may still be rolled back is over, and was counted."""
+        return self._part(bet).counted
+
     @property
     def uncounted(self) -> Mapping[Part, Split]:
         return {part: stake for part, stake in self.parts.items() if not _is_counted(part)}
@@ -158,8 +163,10 @@ class Round:
         """Where the stake of a bet is that was placed since the last payout."""
         if bet.split.grant is None or bet.played is None:
             return Part(None, "")
-        # In a round that is closed all are counted, and only there.
-        return Part(bet.split.grant, bet.played, self.state == CLOSED)
+        # In a round that is closed all are counted, and only there, or where it was before.
+        bare = Part(bet.split.grant, bet.played)
+        reopened = self.state == STALE and bare not in self.parts
+        return bare._replace(counted=self.state == CLOSED or reopened)
 
     def _changed(self, bet: Call, sign: int) -> Round:
         split = Split(sign * bet.split.cash, sign * bet.split.bonus)
@@ -225,18 +232,18 @@ SELECT c.*, c.transfer_id IS NOT NULL
 FROM unnest(%s::int[], %s::text[], %s::text[]) AS n(casino_id, provider, id)
 CROSS JOIN LATERAL (
     SELECT casino_id, provider, id, number, kind, state, code, player_id, asset, game, round,
-        place, target, amount, cash, bonus, grant_id, played, transfer_id, at
+        place, target, amount, cash, bonus, grant_id, played, reward, transfer_id, at
     FROM casino_calls WHERE casino_id = n.casino_id AND provider = n.provider AND id = n.id
     LIMIT 1 FOR NO KEY UPDATE
 ) c
 """
 NEW_CALLS = b"""
 INSERT INTO casino_calls (casino_id, provider, id, number, kind, state, code, player_id, asset,
-    game, round, place, target, amount, cash, bonus, grant_id, played, transfer_id, at)
+    game, round, place, target, amount, cash, bonus, grant_id, played, reward, transfer_id, at)
 SELECT * FROM unnest(%s::int[], %s::text[], %s::text[], %s::bigint[], %s::text[], %s::text[],
     %s::text[], %s::bigint[], %s::text[], %s::text[], %s::text[], %s::int[], %s::text[],
-    %s::numeric[], %s::numeric[], %s::numeric[], %s::bigint[], %s::text[], %s::bigint[],
-    %s::timestamptz[])
+    %s::numeric[], %s::numeric[], %s::numeric[], %s::bigint[], %s::text[], %s::text[],
+    %s::bigint[], %s::timestamptz[])
 """
 MOVED_CALLS = b"""
 UPDATE casino_calls c SET state = n.state
@@ -254,7 +261,7 @@ class Calls(Rows[CallKey, Call]):
     @classmethod
     def read(cls, row: Sequence[Any]) -> tuple[CallKey, Call]:
         _, _, _, number, kind, state, code, player, asset, game, round, place, *rest = row
-        target, amount, cash, bonus, grant_id, played, transfer_id, at, reversed = rest
+        target, amount, cash, bonus, grant_id, played, reward, transfer_id, at, reversed = rest
         return CallKey(*row[:3]), Call(
             number=number,
             kind=kind,
@@ -269,6 +276,7 @@ class Calls(Rows[CallKey, Call]):
             amount=int(amount),
             split=Split(int(cash), int(bonus), grant_id),
             played=played,
+            reward=reward,
             transfer_id=transfer_id,
             at=at,
             reversed=reversed,
@@ -293,6 +301,7 @@ class Calls(Rows[CallKey, Call]):
             numbers(one.split.bonus for one in calls),
             numbers(one.split.grant for one in calls),
             texts(one.played for one in calls),
+            texts(one.reward for one in calls),
             numbers(one.transfer_id for one in calls),
             times(one.at for one in calls),
         )
@@ -411,6 +420,46 @@ class Rounds(Rows[RoundKey, Round]):
 def _written(part: Part, stake: Split) -> list[int | str | bool | None]:
     aged = [part.age] if part.age else []
     return [part.grant, part.game, part.counted, str(stake.cash), str(stake.bonus), *aged]
+
+
+NEW_JACKPOTS = b"""
+INSERT INTO casino_jackpots (casino_id, provider, call, jackpot, contributed, won)
+SELECT casino_id, provider, call, jackpot, contributed * 0.000001, won
+FROM unnest(%s::int[], %s::text[], %s::text[], %s::text[], %s::numeric[], %s::numeric[])
+    AS n(casino_id, provider, call, jackpot, contributed, won)
+"""
+
+
+class Jackpot(NamedTuple):
+    """What a call had to do with a jackpot: beside its money, of which this is a part.
+
+    A bet contributed `contributed` millionths of the asset's smallest unit, a payout has `won`.
+    """
+
+    name: str
+    contributed: int = 0
+    won: int = 0
+
+
+class Jackpots(Rows[CallKey, tuple[Jackpot, ...]]):
+    """Those of new calls; nobody asks for older ones here."""
+
+    @classmethod
+    def find(cls, keys: Sequence[CallKey]) -> Statement:
+        return b"SELECT WHERE false", None
+
+    @classmethod
+    def read(cls, row: Sequence[Any]) -> tuple[CallKey, tuple[Jackpot, ...]]:
+        raise LookupError(row)
+
+    def inserted(self, rows: Sequence[tuple[CallKey, tuple[Jackpot, ...]]]) -> Statement:
+        told = [(key, one) for key, jackpots in rows for one in jackpots]
+        return NEW_JACKPOTS, (
+            *_names([key for key, _ in told]),
+            texts(one.name for _, one in told),
+            numbers(one.contributed for _, one in told),
+            numbers(one.won for _, one in told),
+        )
 
 
 GAMES = b"""

@@ -6,11 +6,25 @@ import base64
 import binascii
 import hashlib
 import hmac
+import re
 from collections.abc import Sequence
 
 from Crypto.Hash import SHA256
 from Crypto.PublicKey import RSA
 from Crypto.Signature import pkcs1_15
+
+WINDOW_S = 300  # between a message's time and ours
+SECONDS = re.compile(r"[0-9]{1,12}")
+
+
+def in_time(said: str, now: float) -> bool:
+    """Whether a time, in seconds since 1970, is about now: neither long ago nor to come."""
+    return SECONDS.fullmatch(said) is not None and abs(int(said) - now) <= WINDOW_S
+
+
+def stamped(body: bytes, *said: str) -> bytes:
+    """What is signed of a body that has a time, an id, or more beside it: a line for each."""
+    return b"\n".join([*(one.encode() for one in said), body])
 
 
 def hmac_sha256(body: bytes, key: str) -> str:

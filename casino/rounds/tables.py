@@ -19,6 +19,7 @@ from chains.evm import address as evm
 from chains.solana import address as solana
 from games import paytables
 from games.fairness.rounds import Round as Place
+from games.fairness.rounds import game_of
 from games.rules import Game
 
 GAMES: Mapping[str, Game] = {name.decode(): game for name, game in games.GAMES.items()}
@@ -127,6 +128,9 @@ async def settle(connection: rows.Connection, table: Table) -> int:
     Raises `BadTable` when the name is taken at this bond by another game or casino.
     """
     limits = table.limits
+    if game_of(table.name.encode()).decode() != table.game:
+        said = f"{table.game}, or {table.game}-2 and so on"
+        raise BadTable(f"proofs tell the game by the table's name: call {table.name} {said}")
     names = (table.casino_id, table.name, table.game, table.pay_id, table.asset, table.network)
     amounts = (limits.least, limits.most, limits.most_win, limits.most_player)
     values = (*names, table.program, table.beacon, *amounts, limits.coins, limits.units)

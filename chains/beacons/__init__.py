@@ -24,6 +24,7 @@ from chains.errors import ChainError
 DRAND, BLOCK = b"drand", b"block"
 AFTER_CLOSE = 2  # seconds that lie at least between the last bet and the beacon
 KEPT = 1024  # draws that a process remembers
+LONGEST_REST_S = 5.0
 
 T = TypeVar("T")
 
@@ -81,6 +82,22 @@ class Drawn:
             raise ValueError(f"a beacon's round fits into 64 bits, unlike {self.round}")
 
 
+@dataclass(slots=True)
+class Missed:
+    """Since when a draw is missed, and until when nobody is asked for it, by a clock without jumps.
+
+    That is a quarter of the time for which it is missed: the world is asked often for what is a
+    moment late, and hardly ever for what does not come.
+    """
+
+    since: float
+    again_at: float
+
+    def again(self) -> None:
+        now = time.monotonic()
+        self.again_at = now + min((now - self.since) / 4, LONGEST_REST_S)
+
+
 class Beacon(abc.ABC):
     """A source of draws. Several may ask for one draw at once: the world is asked once for it.
 
@@ -95,7 +112,7 @@ class Beacon(abc.ABC):
         self.fallback = FALLBACKS[self.kind]
         self._patience_s = patience_s
         self._drawn: dict[float, Drawn] = {}
-        self._missed: dict[float, float] = {}
+        self._missed: dict[float, Missed] = {}
         self._looking: dict[float, asyncio.Task[Drawn | None]] = {}
 
     @abc.abstractmethod
@@ -114,7 +131,7 @@ class Beacon(abc.ABC):
         """Ask for the draw once. Raises `Forged`."""
 
     async def fetch(self, closes_at: float) -> Drawn | None:
-        """The draw of a closing, or None while it is not there; about every second is often enough.
+        """The draw of a closing, or None while it is not there; it may be asked for at any pace.
 
         Raises `Forged` when all that is heard is wrong, which may pass, and `Gone`, which is not
         remembered: a draw that turns up later is given, for whoever has not gone by the fallback.
@@ -125,6 +142,9 @@ class Beacon(abc.ABC):
         if time.time() < self.expected_at(closes_at):
             return None
         if which not in self._looking:
+            if (missed := self._missed.get(which)) and time.monotonic() < missed.again_at:
+                self._check_patience(which, missed)
+                return None
             self._looking[which] = asyncio.create_task(self._look(which, closes_at))
         # Whoever stops waiting does not stop the others.
         return await asyncio.shield(self._looking[which])
@@ -138,31 +158,28 @@ class Beacon(abc.ABC):
     async def _look(self, which: float, closes_at: float) -> Drawn | None:
         try:
             drawn = await self.look(closes_at)
-        except Forged as error:
-            if self._waited(which):
-                raise self._gone(which) from error
+        except Forged:
+            self._check_patience(which, self._miss(which))
             raise
         finally:
             del self._looking[which]
         if drawn is None:
-            if self._waited(which):
-                raise self._gone(which)
+            self._check_patience(which, self._miss(which))
             return None
         self._missed.pop(which, None)
-        keep(self._drawn, which, drawn)
-        return drawn
+        return keep(self._drawn, which, drawn)
 
-    def _waited(self, which: float) -> bool:
-        """Whether a draw that was just missed has been missed for too long."""
+    def _miss(self, which: float) -> Missed:
         now = time.monotonic()
-        since = self._missed.get(which)
-        if since is None:
-            since = keep(self._missed, which, now)
-        return now - since >= self._patience_s
+        missed = self._missed.get(which) or keep(self._missed, which, Missed(now, now))
+        missed.again()
+        return missed
 
-    def _gone(self, which: float) -> Gone:
-        name = self.kind.decode()
-        return Gone(f"{name} had nothing for {which} in {self._patience_s} s", self.fallback)
+    def _check_patience(self, which: float, missed: Missed) -> None:
+        """Raises `Gone` when there has been nothing for too long."""
+        if time.monotonic() - missed.since >= self._patience_s:
+            name = self.kind.decode()
+            raise Gone(f"{name} had nothing for {which} in {self._patience_s} s", self.fallback)
 
 
 def keep(found: dict[float, T], which: float, one: T) -> T:

@@ -37,6 +37,8 @@ FIELDS = {
 PLACES = list(FIELDS)
 PARENT, NUMBER, TIMESTAMP = map(PLACES.index, ("parentHash", "number", "timestamp"))
 LONGEST = 16_384  # bytes of two headers; each has some 600
+# What comes of reading bytes that are no two headers; the last one is lists without an end.
+UNREADABLE = (rlp.exceptions.RLPException, ValueError, LookupError, TypeError, RecursionError)
 
 Fields = list[bytes]
 
@@ -48,7 +50,8 @@ class Unsound(RpcError):
 class FirstBlock(Beacon):
     """The first block of a chain after a closing, once `confirmations` blocks are on top of it.
 
-    Fewer of them than a reorg may take give a draw that another process may see otherwise.
+    With fewer than a reorg may take, what this process drew another one may not find any more.
+    `rpc` is the beacon's own: it is closed with it.
     """
 
     kind = BLOCK
@@ -80,6 +83,10 @@ class FirstBlock(Beacon):
             logger.warning("the beacon's chain cannot be asked: {}", error)
             return None
 
+    async def close(self) -> None:
+        await super().close()
+        await self._rpc.close()
+
     async def _first(self, after: float) -> int | None:
         """The first block later than a moment, of those that are deep enough.
 
@@ -106,7 +113,7 @@ class FirstBlock(Beacon):
         return int(header.timestamp, 16)
 
     async def _drawn_at(self, number: int, after: float) -> Drawn | None:
-        """The draw in this block, or None if it is no longer the first one."""
+        """The draw in this block, or None if it is not the first one any more, or never was."""
         pair: list[Fields] = []
 
         def sound(results: Sequence[msgspec.Raw]) -> None:
@@ -167,13 +174,7 @@ def verify(drawn: Drawn, closes_at: float) -> None:
         before, block = rlp.decode(drawn.evidence)
         hashes = [keccak256(rlp.encode(header)) for header in (before, block)]
         number, times = int.from_bytes(block[NUMBER]), (seconds(before), seconds(block))
-    except (
-        rlp.exceptions.RLPException,
-        ValueError,
-        LookupError,
-        TypeError,
-        RecursionError,
-    ) as error:
+    except UNREADABLE as error:
         raise Forged("the evidence is no two headers") from error
     if (hashes[1], number) != (drawn.randomness, drawn.round):
         raise Forged(f"block {number} with the hash {hashes[1].hex()} is another one")

@@ -1,17 +1,18 @@
-"""Draws of drand's quicknet: heard from any of its relays, believed for their signature alone.
+"""Draws of drand's quicknet: heard from any of its endpoints, believed for their signature alone.
 
 A draw is a BLS signature over the number of its round, which a threshold of drand's members must
 make together: nobody can choose it, and nobody outside that threshold knows it early. It is the
-only possible one, so relays cannot lie, only be silent; and a chain that ended stays checkable,
+only possible one, so endpoints cannot lie, only be silent; and a chain that ended stays checkable,
 because its public key is here (scheme bls-unchained-g1-rfc9380, drand/drand crypto/schemes.go).
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import sha256
@@ -29,8 +30,8 @@ from chains.redaction import plainly, redacted
 # Of the RFC; the older scheme bls-unchained-on-g1 signed under G2's, with points of the same size.
 DOMAIN = b"BLS_SIG_BLS12381G1_XMD:SHA-256_SSWU_RO_NUL_"
 TIMEOUT_S = 3.0
-HEDGE_S = 0.2  # after which the next relay is asked beside those that have not answered
-ASIDE_S = 600.0  # for which a relay that said something wrong is not asked
+SLOW_S = 0.2  # after which the next endpoint is asked beside those that have not answered
+ASIDE_S = 600.0  # for which an endpoint that said something wrong is not asked
 LONGEST = 4096  # bytes of an answer; a true one has some 250
 
 
@@ -78,8 +79,11 @@ QUICKNET = Chain(
 KNOWN = {chain.hash: chain for chain in (QUICKNET,)}
 
 
+Heard = Drawn | Forged | None  # a lie is heard, too; None is silence
+
+
 class Answer(msgspec.Struct):
-    """What a relay says of a round, in its first API, which all relays have."""
+    """What an endpoint says of a round, in its first API, which all endpoints have."""
 
     round: int
     randomness: Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")]
@@ -87,7 +91,7 @@ class Answer(msgspec.Struct):
 
 
 @dataclass(slots=True)
-class Relay:
+class Endpoint:
     """One place that has draws, and until when it is not asked."""
 
     url: str = field(repr=False)
@@ -95,7 +99,7 @@ class Relay:
 
 
 class Drand(Beacon):
-    """A drand chain by way of its relays (`urls` without the chain's hash)."""
+    """A drand chain by way of its endpoints (`urls` without the chain's hash)."""
 
     kind = DRAND
 
@@ -108,9 +112,9 @@ class Drand(Beacon):
         chain: Chain = QUICKNET,
     ) -> None:
         if not urls:
-            raise ValueError("drand needs at least one relay")
+            raise ValueError("drand needs at least one endpoint")
         super().__init__(chain.hash, patience_s=patience_s)
-        self.relays = [Relay(url.rstrip("/")) for url in urls]
+        self.endpoints = [Endpoint(url.rstrip("/")) for url in urls]
         self.chain = chain
         self._timeout = aiohttp.ClientTimeout(total=timeout_s)
         self._session: aiohttp.ClientSession | None = None
@@ -122,31 +126,19 @@ class Drand(Beacon):
         return self.chain.time(self.due(closes_at))
 
     async def look(self, closes_at: float) -> Drawn | None:
-        """Ask the relays one after the other, a little apart; the first true answer ends it."""
         number = self.due(closes_at)
         now = time.monotonic()
         # Those aside are better than none.
-        relays = [one for one in self.relays if one.aside_until <= now] or self.relays
-        answers = [
-            asyncio.create_task(self._hear(relay, number, place * HEDGE_S))
-            for place, relay in enumerate(relays)
-        ]
-        lies: list[Forged] = []
-        try:
-            for answer in asyncio.as_completed(answers):
-                try:
-                    drawn = await answer
-                except Forged as lie:
-                    lies.append(lie)
-                    continue
-                if drawn is not None:
-                    return drawn
-        finally:
-            for one in answers:
-                one.cancel()
-            await asyncio.gather(*answers, return_exceptions=True)
-        if len(lies) == len(relays):
-            raise Forged(f"no relay of drand has a true round {number}: {lies[0]}")
+        endpoints = [one for one in self.endpoints if one.aside_until <= now] or self.endpoints
+        lies = []
+        async with contextlib.aclosing(self._answers(endpoints, number)) as answers:
+            async for heard in answers:
+                if isinstance(heard, Drawn):
+                    return heard
+                if isinstance(heard, Forged):
+                    lies.append(heard)
+        if len(lies) == len(endpoints):
+            raise Forged(f"no endpoint of drand has a true round {number}: {lies[0]}")
         return None
 
     async def close(self) -> None:
@@ -155,22 +147,42 @@ class Drand(Beacon):
             await self._session.close()
             self._session = None
 
-    async def _hear(self, relay: Relay, number: int, after_s: float) -> Drawn | None:
-        """What one relay says, if it has the round. Raises `Forged` and sets it aside."""
-        await asyncio.sleep(after_s)
-        body = await self._get(relay, f"{self.chain_hash.hex()}/public/{number}")
+    async def _answers(self, endpoints: Sequence[Endpoint], number: int) -> AsyncGenerator[Heard]:
+        """What endpoints say, as it comes: one more is asked when one had nothing, or is slow."""
+        asked: list[asyncio.Task[Heard]] = []
+        waiting: set[asyncio.Task[Heard]] = set()
+        try:
+            while waiting or len(asked) < len(endpoints):
+                if len(asked) < len(endpoints):
+                    asked.append(asyncio.create_task(self._hear(endpoints[len(asked)], number)))
+                    waiting.add(asked[-1])
+                done, waiting = await asyncio.wait(
+                    waiting,
+                    timeout=SLOW_S if len(asked) < len(endpoints) else None,
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
+                for one in done:
+                    yield one.result()
+        finally:
+            for one in waiting:
+                one.cancel()
+            await asyncio.gather(*asked, return_exceptions=True)
+
+    async def _hear(self, endpoint: Endpoint, number: int) -> Heard:
+        """What one endpoint says; a lie sets it aside."""
+        body = await self._get(endpoint, f"{self.chain_hash.hex()}/public/{number}")
         if body is None:
             return None
         try:
             # Some milliseconds, most of them without Python's lock: not in the loop's way.
             return await asyncio.to_thread(read, self.chain, number, body)
         except Forged as lie:
-            relay.aside_until = time.monotonic() + ASIDE_S
-            where = redacted(relay.url)
+            endpoint.aside_until = time.monotonic() + ASIDE_S
+            where = redacted(endpoint.url)
             logger.error("{} is not asked for drand for {:.0f} s: {}", where, ASIDE_S, lie)
-            raise
+            return lie
 
-    async def _get(self, relay: Relay, path: str) -> bytes | None:
+    async def _get(self, endpoint: Endpoint, path: str) -> bytes | None:
         """An answer's body, or enough of it, if it claims to be one: not yet is 404."""
         if self._session is None:
             # Compressed, a few bytes could become many.
@@ -179,19 +191,19 @@ class Drand(Beacon):
                 timeout=self._timeout, headers=headers, auto_decompress=False
             )
         try:
-            url = f"{relay.url}/{path}"
+            url = f"{endpoint.url}/{path}"
             async with self._session.get(url, allow_redirects=False) as answer:
                 if answer.status == 200:
                     return await answer.content.readexactly(LONGEST + 1)
         except asyncio.IncompleteReadError as end:
             return end.partial
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError, RuntimeError) as error:
-            logger.debug("{} has no answer of drand: {}", redacted(relay.url), plainly(error))
+            logger.debug("{} has no answer of drand: {}", redacted(endpoint.url), plainly(error))
         return None
 
 
 def read(chain: Chain, number: int, body: bytes) -> Drawn:
-    """The draw in a relay's answer. Raises `Forged` for any other than this round's."""
+    """The draw in an endpoint's answer. Raises `Forged` for any other than this round's."""
     if len(body) > LONGEST:
         raise Forged(f"it answers with more than {LONGEST} bytes")
     try:
@@ -200,25 +212,25 @@ def read(chain: Chain, number: int, body: bytes) -> Drawn:
         raise Forged(f"it answers with what is no round of drand: {error}") from error
     if answer.round != number:
         raise Forged(f"asked for round {number}, it answers with round {answer.round}")
-    signature = bytes.fromhex(answer.signature)
-    check(chain, number, signature)
-    randomness = sha256(signature).digest()
-    if randomness.hex() != answer.randomness:
+    drawn = draw(chain, number, bytes.fromhex(answer.signature))
+    if drawn.randomness.hex() != answer.randomness:
         raise Forged(f"the randomness of round {number} is not the hash of its signature")
-    return Drawn(DRAND, chain.hash, number, randomness, signature)
+    return drawn
+
+
+def draw(chain: Chain, number: int, signature: bytes) -> Drawn:
+    """The draw that a signature is. Raises `Forged` unless it is the chain's, of this round."""
+    check(chain, number, signature)
+    return Drawn(DRAND, chain.hash, number, sha256(signature).digest(), signature)
 
 
 def check(chain: Chain, number: int, signature: bytes) -> None:
-    """Raises `Forged` unless this is the chain's signature of a round, written in the one way.
-
-    Another way to write the same point would be another randomness, its hash.
-    """
+    """Raises `Forged` unless this is the chain's signature of a round."""
     try:
+        # In one way only: another way to write the point would be another randomness, its hash.
         point = G1Point.from_compressed_bytes(signature)
     except ValueError as error:
         raise Forged(f"the signature of round {number} is no point of G1") from error
-    if point.to_compressed_bytes() != signature:
-        raise Forged(f"the signature of round {number} is not written as it should be")
     message = G1Point.hash_to_curve(sha256(number.to_bytes(8, "big")).digest(), DOMAIN)
     if not GT.pairing_check([point, message], [-G2Point(), key(chain.public_key)]):
         raise Forged(f"the signature of round {number} is not of drand's {chain.beacon_id}")
@@ -237,6 +249,5 @@ def verify(drawn: Drawn, closes_at: float) -> None:
     number = chain.first_after(check_moment(closes_at) + AFTER_CLOSE)
     if drawn.round != number:
         raise Forged(f"round {number} counts, not round {drawn.round}")
-    check(chain, number, drawn.evidence)
-    if drawn.randomness != sha256(drawn.evidence).digest():
+    if draw(chain, number, drawn.evidence) != drawn:
         raise Forged(f"the randomness of round {number} is not the hash of its signature")

@@ -1,1 +1,1 @@
-"""Proofs of the house, held against the chains themselves by a person at a terminal."""
+"""Facts of rounds, read from the chains themselves by way of nodes that a person names."""

@@ -1,4 +1,4 @@
-"""Facts for a proof: which node is asked about which chain, and whether it is of that chain."""
+"""Nodes: which of them is asked about which chain, and whether it is of that chain."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from chains.errors import ChainError
 from chains.evm.rpc import Rpc as EvmRpc
 from chains.networks import Network
 from chains.solana.rpc import Rpc as SolanaRpc
-from cli.proofs import evm, solana
+from cli.facts import evm, solana
+from cli.proofs import Refused
 from games.fairness.rounds import BLOCK, of_chain
 from games.fairness.verify import Facts, RoundProof
 from settings import Settings
@@ -24,10 +25,6 @@ UNKNOWN_DEPTH = 64  # blocks, on a chain of which nobody has said how deep is fi
 
 AnyRpc = EvmRpc | SolanaRpc
 R = TypeVar("R", bound=EvmRpc | SolanaRpc)
-
-
-class Refused(Exception):
-    """What was asked for cannot be checked, in one line for a person."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,6 +63,9 @@ KEYS: dict[str, tuple[str, list[str], str | None]] = {
 }
 
 
+SECRETS = ("a-secret-of-the-signer", "the-next-secret-of-it")
+
+
 def key(of: str) -> dict[str, str]:
     """The header with which a service shows a key of its."""
     return {"authorization": f"Bearer secret of {of}"}
@@ -70,17 +73,17 @@ def key(of: str) -> dict[str, str]:
 
 def keys() -> str:
     """The setting that lets them in."""
-    return json.dumps(
-        [
-            {
-                "name": name,
-                "digest": hashlib.sha256(f"secret of {of}".encode()).hexdigest(),
-                "roles": roles,
-                "casino": casino,
-            }
-            for of, (name, roles, casino) in KEYS.items()
-        ]
-    )
+    shown = [
+        {
+            "name": name,
+            "digest": hashlib.sha256(f"secret of {of}".encode()).hexdigest(),
+            "roles": roles,
+            "casino": casino,
+        }
+        for of, (name, roles, casino) in KEYS.items()
+    ]
+    signing = {"name": "signer", "secrets": list(SECRETS), "roles": ["bonuses:write"]}
+    return json.dumps([*shown, signing])
 
 
 @dataclass(frozen=True, slots=True)

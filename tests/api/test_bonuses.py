@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import httpx
+import orjson
 import psycopg
 import pytest
 
-from tests.api.conftest import ADA, Api, key
+from casino.providers.signatures import WINDOW_S, hmac_sha256, stamped
+from tests.api.conftest import ADA, SECRETS, Api, key
 from tests.api.test_reads import problem
 
 _numbers = itertools.count(1)
@@ -90,6 +93,105 @@ def test_a_bonus_asked_again_is_said_to_be_the_same(promoter: httpx.Client, user
     problem(post(promoter, "/api/grants", **gift), 409, "TOO_MANY_GRANTS")
     bare = promoter.post("/api/grants", json=gift)
     problem(bare, 400, "idempotency_key_missing")
+
+
+class Signer:
+    """A service that has no key to show: it signs what it asks, as `x-client-id`."""
+
+    path = "/api/grants"
+
+    def __init__(self, api: Api, **gift: Any) -> None:
+        self.url, self.gift = api.url, gift
+
+    def signed(
+        self,
+        *,
+        secret: str = SECRETS[0],
+        client: str = "signer",
+        away_s: int = 0,
+        path: str | None = None,
+        key: str | None = None,
+        body: bytes | None = None,
+    ) -> dict[str, str]:
+        """The headers of a request; of what is named here it is signed, and it is sent for that."""
+        now, key = str(int(time.time()) + away_s), key or fresh()
+        body = self.body if body is None else body
+        said = [client, now, f"POST {path or self.path}", key]
+        return {
+            "content-type": "application/json",
+            "x-idempotency-key": key,
+            "x-client-id": client,
+            "x-timestamp": now,
+            "x-signature": hmac_sha256(stamped(body, *said), secret),
+        }
+
+    @property
+    def body(self) -> bytes:
+        return orjson.dumps(self.gift)
+
+    def send(self, headers: dict[str, str], body: bytes | None = None) -> httpx.Response:
+        content = self.body if body is None else body
+        return httpx.post(self.url + self.path, content=content, headers=headers, timeout=20)
+
+
+@pytest.fixture
+def signer(api: Api, promoter: httpx.Client, user: str) -> Signer:
+    code = offered(promoter, most_grants=None, stacking="queue")["code"]
+    return Signer(api, user=user, campaign=code, amount="20")
+
+
+def test_a_service_may_sign_its_requests_with_either_of_two_secrets(signer: Signer) -> None:
+    """20"""
+    for secret in SECRETS:
+        done(signer.send(signer.signed(secret=secret)))
+
+
+def test_a_signed_request_played_back_gives_no_second_bonus(
+    signer: Signer, promoter: httpx.Client, user: str
+) -> None:
+    """20"""
+    headers = signer.signed()
+    first, again = done(signer.send(headers)), done(signer.send(headers))
+    assert (first["deduped"], again["deduped"]) == (False, True)
+    other = {**headers, "x-idempotency-key": fresh()}
+    problem(signer.send(other), 401, "unauthorized")
+    problem(signer.send({**headers, "idempotency-key": fresh()}), 401, "unauthorized")
+    assert len(listed(promoter, user)) == 1
+
+
+def test_what_was_not_signed_by_the_service_just_now_is_refused(
+    signer: Signer, promoter: httpx.Client, user: str
+) -> None:
+    """20"""
+    good = signer.signed()
+    for headers in (
+        signer.signed(secret="a-secret-of-another"),
+        signer.signed(client="promoter"),
+        signer.signed(client="nobody"),
+        signer.signed(path="/api/grants?casino=elsewhere"),
+        signer.signed(path="/api/campaigns"),
+        signer.signed(body=signer.body + b" "),
+        {**good, "x-timestamp": str(int(good["x-timestamp"]) + 1)},
+        {**good, "x-signature": good["x-signature"].upper()},
+        {name: said for name, said in good.items() if name != "x-signature"},
+        {name: said for name, said in good.items() if name != "x-timestamp"},
+    ):
+        problem(signer.send(headers), 401, "unauthorized")
+    for away_s in (-WINDOW_S - 5, WINDOW_S + 5):
+        problem(signer.send(signer.signed(away_s=away_s)), 401, "signature_stale")
+    problem(signer.send(good, signer.body.replace(b"20", b"21")), 401, "unauthorized")
+    assert listed(promoter, user) == []
+    done(signer.send(signer.signed(away_s=-WINDOW_S + 30)))
+
+
+def test_a_service_that_signs_may_do_what_its_roles_say(signer: Signer, user: str) -> None:
+    """20"""
+    signer.path = f"/api/wallets/{user}/top-up"
+    signer.gift = {"asset": "GOLD_COINS", "amount": 1}
+    problem(signer.send(signer.signed()), 403, "forbidden")
+    signer.path = "/api/wallets/a%2Bb%40c/top-up?casino=fair%68ouse"  # signed as it is sent
+    problem(signer.send(signer.signed()), 403, "forbidden")
+    problem(signer.send(signer.signed(), b"x" * 70_000), 413, "too_large")
 
 
 def test_a_player_of_a_chain_gets_a_bonus_by_address(promoter: httpx.Client) -> None:

@@ -57,7 +57,9 @@ def possible(case: Any) -> Any:
             case.body |= {"code": uuid4().hex, "asset": "GOLD_COINS", "jurisdiction": None}
             case.body |= {"multiplier": "1", "max_bet": 1, "max_win": 1, "products": []}
         if case.path == "/api/grants":
-            case.body |= {"amount": 1, "deposit": 1}
+            case.body |= {"amount": 1, "deposit": 1, "locked": 1}
+        if case.path == "/api/rewards":
+            case.body |= {"asset": "GOLD_COINS"}
     elif case.method.upper() == "POST":
         case.path_parameters["user"] = "anyone"
         case.headers["X-Idempotency-Key"] = uuid4().hex

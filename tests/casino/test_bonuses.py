@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import replace
+from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -18,9 +18,12 @@ from casino.bonuses import Convert, Expire, Grants, withdrawn
 from casino.campaigns import BadTerms, Define, Terms
 from casino.commands import Answer, Command, Desk, KeyReused, run_free, run_many
 from casino.stakes import Purse, Split
+from casino.wallets import Move, ends
 from db import session
 from db.session import Connection, direct, driver
+from ledger.accounts import Account
 from ledger.errors import Refusal
+from ledger.transfers import Posting, Transfer
 from tests.casino.wagering import (
     USD,
     Bets,
@@ -391,8 +394,11 @@ async def test_an_open_bonus_is_voided_by_a_rule_with_a_row_that_says_which(
 class Withdraw(Bets):
     """A withdrawal, as far as bonuses are concerned."""
 
+    def accounts(self) -> Iterable[Account]:
+        return (*super().accounts(), *self.purse.wallet.exits())
+
     def decide(self, desk: Desk) -> Answer:
-        withdrawn(desk, self.purse.wallet)
+        withdrawn(desk, self.purse.wallet, self.amount)
         return Answer({"cash": desk.books.line(self.purse.wallet.cash).available})
 
 
@@ -494,11 +500,115 @@ async def test_two_grants_of_a_wallet_are_never_active_together(player: Player) 
         await rows(copy, g=grant)
 
 
-class Leaves(Bets):
+def spending(player: Player, amount: int, type: str = "spend") -> Move:
+    """Cash that leaves the wallet without a bet."""
+    other = None if type == "spend" else player.number + 10**7
+    source, target = ends(type, player.number, other)
+    said = {**player.said, "casino": player.casino, "player_id": player.number, "asset": USD}
+    return Move(**said, type=type, amount=amount, source=source, target=target, other_id=other)
+
+
+def leaving(player: Player, amount: int) -> Withdraw:
+    asked: dict[str, Any] = {"purse": player.purse(), "bet": "w", "splits": {}}
+    return Withdraw(**player.said, **asked, amount=amount)
+
+
+async def test_locked_cash_is_bet_and_is_neither_spent_nor_withdrawn(player: Player) -> None:
+    """14"""
+    grant = await player.given(20, cash=100, locked=60, multiplier_bp=10**6)
+    for type in ("spend", "transfer"):
+        assert (await one(spending(player, 41, type))).code == "CASH_LOCKED"
+    refused = await one(leaving(player, 41))
+    assert (refused.code, refused.body["available"]) == ("CASH_LOCKED", "40")
+    assert await player.state(grant) == ("active", 0)
+    assert (await one(spending(player, 10))).code is None
+    # It is bet like all cash, and what is won fills it up again.
+    await player.played("lost", 70)
+    assert await player.balances() == (20, 20)
+    assert (await one(spending(player, 1))).code == "CASH_LOCKED"
+    await player.played("won", 20, won=75)
+    assert (await one(spending(player, 16))).code == "CASH_LOCKED"
+    assert (await one(spending(player, 15))).code is None
+    assert (await one(spending(player, 1000))).code == "INSUFFICIENT_FUNDS"
+    assert await player.balances() == (60, 20)
+
+
+@pytest.mark.parametrize("ending", ["completed", "forfeited", "expired", "withdrawal"])
+async def test_locked_cash_is_free_when_its_bonus_ends_in_whatever_way(
+    player: Player, ending: str
+) -> None:
+    """14"""
+    grant = await player.given(20, cash=101, locked=100)
+    if ending == "completed":
+        await player.played("a", 20, won=20)
+        await work(player)
+    elif ending == "forfeited":
+        await one(player.forfeit(grant))
+    elif ending == "expired":
+        await hours_later(grant)
+        await work(player)
+    else:
+        assert (await one(leaving(player, 1))).code is None
+    assert (await player.state(grant))[0] == ("forfeited" if ending == "withdrawal" else ending)
+    cash, _ = await player.balances()
+    assert (await one(spending(player, cash))).code is None
+
+
+async def test_no_more_cash_is_locked_than_there_is_and_never_another_amount(
+    player: Player,
+) -> None:
+    """14"""
+    await player.topped(50)
+    await player.define()
+    answer = await one(player.grant(10, locked=51))
+    assert (answer.code, answer.body["available"]) == ("INSUFFICIENT_FUNDS", "50")
+    assert await player.balances() == (50, 0)
+    answer = await one(player.grant(10, locked=50))
+    assert (answer.code, answer.body["locked"]) == (None, "50")
+    with pytest.raises(DBAPIError, match="never allowed"):
+        await rows("UPDATE grants SET locked = 0 WHERE id = :g", g=int(answer.body["grant"]))
+
+
+async def test_cash_that_is_owed_is_bet_and_neither_spent_nor_withdrawn(player: Player) -> None:
+    await player.topped(100)
+    await one(Owes(**player.said, player=player, amount=30))
+    for type in ("spend", "transfer"):
+        assert (await one(spending(player, 71, type))).code == "CASH_OWED"
+    refused = await one(leaving(player, 71))
+    assert (refused.code, refused.body["available"]) == ("CASH_OWED", "70")
+    assert (await one(spending(player, 20))).code is None
+    await player.played("all", 80)
+    assert (await one(spending(player, 1))).code == "INSUFFICIENT_FUNDS"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Owes(Command):
+    """A debt to the house, as when a win is taken back."""
+
+    player: Player
+    amount: int
+
+    @property
+    def verb(self) -> str:
+        return "owes"
+
+    def asked(self) -> dict[str, Any]:
+        return {}
+
+    def accounts(self) -> Iterable[Account]:
+        return (self.player.wallet.debt, self.player.wallet.house("house:stakes"))
+
+    def decide(self, desk: Desk) -> Answer:
+        debt, house = self.accounts()
+        owed = (Posting(debt, -self.amount), Posting(house, self.amount))
+        return Answer({"transfer": str(desk.books.post(Transfer("owes", owed)).id)})
+
+
+class Leaves(Withdraw):
     """A withdrawal, as far as bonuses are concerned."""
 
     def decide(self, desk: Desk) -> Answer:
-        withdrawn(desk, self.purse.wallet)
+        withdrawn(desk, self.purse.wallet, self.amount)
         return Answer({})
 
 

@@ -231,7 +231,7 @@ class Counts(Shelf[str, int]):
 async def test_a_refusal_takes_back_what_changed_beside_the_books(player: int) -> None:
     class Counted(Move):
         def rows(self) -> Iterable[tuple[type[Shelf[Any, Any]], Any]]:
-            return ((Counts, "known"), (Counts, "new"))
+            return (*super().rows(), (Counts, "known"), (Counts, "new"))
 
         def decide(self, desk: Any) -> Answer:
             counts = desk.shelf(Counts)

@@ -17,8 +17,12 @@ from casino.invariants import LAWS
 from casino.invariants.laws import ALL, MOST, Connection, Fault, Window, examined
 from casino.outbox import Message, announce
 from casino.providers import DIALECTS
+from casino.providers.asides import Tip
 from casino.providers.calls import Credit, Debit, Rollback
 from casino.providers.launches import Launched
+from casino.providers.records import Jackpot
+from casino.providers.reversals import Reversal
+from casino.providers.rewards import Give
 from db import session
 from db.session import driver, transaction
 from ledger import posting
@@ -101,7 +105,8 @@ async def played() -> None:
         await execute(opened, "INSERT INTO casino_games VALUES (1, 'jaqpot', '1', 'One')")
         answers = await run_many(opened, calls)
     assert [isinstance(one, Answer) and one.code for one in answers] == [None] * 4
-    await played_under_a_bonus(said)
+    await played_under_a_bonus(dict(said))
+    await played_rarely(said)
 
 
 async def played_under_a_bonus(said: dict[str, Any]) -> None:
@@ -115,6 +120,36 @@ async def played_under_a_bonus(said: dict[str, Any]) -> None:
         Debit(key="late", amount=20, **said),
         gambler.forfeit(grant),
         Credit(key="won late", target="late", amount=40, **said),
+    ):
+        assert (await one(call)).code is None
+
+
+async def played_rarely(said: dict[str, Any]) -> None:
+    """A bet for nothing, a jackpot that was taken back, and a tip."""
+    said |= {"policy": DIALECTS["valkyrie"].policy, "round": "rare"}
+    reward = Give(
+        casino_id=1,
+        scope="rewards",
+        key="free",
+        actor="tests",
+        casino="house",
+        provider="jaqpot",
+        reward="free",
+        player_id=71,
+        asset=USD,
+        count=2,
+        game=None,
+        expires_h=1,
+    )
+    for call in (
+        reward,
+        Debit(key="for nothing", amount=0, reward="free", **said),
+        Debit(key="rare", amount=10, jackpots=(Jackpot("mini", contributed=5),), **said),
+        Credit(
+            key="jackpot", target="rare", amount=90, jackpots=(Jackpot("mini", won=60),), **said
+        ),
+        Reversal(key="reversal", target="jackpot", **said),
+        Tip(key="tip", amount=5, **said),
     ):
         assert (await one(call)).code is None
 
@@ -220,6 +255,11 @@ BREAKS = [
     ("calls", "UPDATE casino_rounds SET cash = cash + 1, bonus = bonus - 1 WHERE bonus > 0"),
     ("calls", "UPDATE casino_rounds SET parts = NULL WHERE bonus > 0"),
     ("calls", "UPDATE casino_calls SET bonus = 5 WHERE id = 'won late'"),
+    ("calls", "UPDATE casino_calls SET state = 'done' WHERE id = 'jackpot'"),
+    ("calls", "DELETE FROM casino_calls WHERE id = 'reversal'"),
+    ("calls", "UPDATE casino_calls SET amount = 4, cash = 4 WHERE id = 'tip'"),
+    ("calls", "UPDATE casino_rewards SET used = 2"),
+    ("calls", "UPDATE casino_jackpots SET won = 91 WHERE won > 0"),
     (
         "calls",
         "UPDATE casino_calls SET amount = amount + CASE id WHEN 'back' THEN 0 ELSE 1 END,"

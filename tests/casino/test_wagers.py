@@ -271,6 +271,47 @@ async def test_a_bet_on_chain_counts_when_its_settlement_is_final(
     assert (said["done"], said["asset"]) == ("50", source.asset)
 
 
+WIDE: list[tuple[int, Any, bool]] = [
+    (2, {"low": 0, "high": 9_000}, False),
+    (3, {"low": 500, "high": 9_501}, False),
+    (4, {"low": "0", "high": "9800"}, False),
+    (5, {"low": 500, "high": 9_499}, True),
+    (6, {"low": 1, "high": 2}, True),
+    # Of what is said in no way that is known nobody knows the chance.
+    (7, {"low": "all", "high": "9999999999"}, True),
+    (8, None, True),
+]
+
+
+async def test_a_bet_on_chain_that_nearly_always_wins_counts_where_no_terms_are_against_it(
+    gambler: tuple[Player, Followed], says: Any
+) -> None:
+    """17"""
+    player, source = gambler
+    terms = {"asset": source.asset, "most_chance_bp": 8_999, "stacking": "queue"}
+    await player.define("careful", **terms)
+    for bet, choice, _ in WIDE:
+        wide = soon(says.placed(bet, stake=10**bet, position=5))
+        wide = replace(wide, fields={**wide.fields, "choice": choice})
+        await apply(source, wide, soon(says.settled(bet, position=6)), final=bet % 2 == 0)
+    await promote(source, upto=6)
+    assert await done(player) == sum(10**bet for bet, *_ in WIDE) * 5_000
+    grant = await value("SELECT id FROM grants WHERE casino_id = :c", c=player.casino_id)
+    await one(player.forfeit(grant, asset=source.asset))
+    answer = await one(player.grant(1000, "careful", asset=source.asset))
+    for bet, choice, _ in WIDE:
+        wide = soon(says.placed(10 + bet, stake=10**bet, position=7), 120)
+        wide = replace(wide, fields={**wide.fields, "choice": choice})
+        await apply(source, wide, soon(says.settled(10 + bet, position=8)), final=bet % 2 == 0)
+    await promote(source, upto=8)
+    while (await counted(player)).more:
+        pass
+    found = await value(
+        "SELECT done_bp::bigint FROM grants WHERE id = :g", g=int(answer.body["grant"])
+    )
+    assert found == sum(10**bet for bet, _, counts in WIDE if counts) * 10_000
+
+
 async def test_a_bet_on_chain_that_falls_or_is_refunded_counts_for_nothing(
     gambler: tuple[Player, Followed], says: Any
 ) -> None:

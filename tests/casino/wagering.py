@@ -172,11 +172,11 @@ class Player:
         said = {**self.said, "casino": self.casino, "player_id": self.number, "asset": USD, **more}
         return Grant(**said, campaign=campaign, amount=amount)
 
-    async def given(self, amount: int, cash: int = 0, **said: Any) -> int:
-        """A bonus by terms of its own, and some cash; the grant's number."""
+    async def given(self, amount: int, cash: int = 0, locked: int = 0, **said: Any) -> int:
+        """A bonus by terms of its own, and some cash, of it `locked`; the grant's number."""
         await self.topped(cash)
         await self.define(f"of-{self.number}", **said)
-        answer = await one(self.grant(amount, f"of-{self.number}"))
+        answer = await one(self.grant(amount, f"of-{self.number}", locked=locked))
         assert answer.code is None, answer
         return int(answer.body["grant"])
 

@@ -88,14 +88,14 @@ class EvmBond:
         proof = self.tree(0, count).proof(number)
         await self.call("reveal", TABLE, 0, number, self.seed(number), proof)
 
-    def bets(self, number: int, count: int, liability: int = ETHER // 1_000) -> list[RoundBet]:
+    def bets(self, number: int, count: int, liability: int = ETHER // 10_000) -> list[RoundBet]:
         spot, details = self.spot(number), drawn("details")
         return [
             RoundBet(spot, at, drawn("bet", at), PAYEE, 5_000, liability, details)
             for at in range(count)
         ]
 
-    def statement(self, bets: list[RoundBet]) -> SignedRoot:
+    def signed_root(self, bets: list[RoundBet]) -> SignedRoot:
         root = bets_root([bet.leaf for bet in bets])
         return SignedRoot(bets[0].round, root, len(bets), sum(bet.liability for bet in bets))
 
@@ -103,7 +103,7 @@ class EvmBond:
         return vectors.signed(self.signer, said.digest)
 
     async def claim(self, bets: list[RoundBet], position: int) -> None:
-        said, bet = self.statement(bets), bets[position]
+        said, bet = self.signed_root(bets), bets[position]
         proof = merkle.Tree.over([one.leaf for one in bets]).proof(position)
         money = (bet.stake, bet.liability)
         ticket = (position, bet.bet_id, "0x" + bet.payee.hex(), *money, bet.details)
@@ -124,15 +124,15 @@ class EvmBond:
         await self.commit(count, count, self.opens + count * PERIOD)
         await self.jump_to(self.closes(count - 1))
         last = count - 1
-        await self.anchor(last, self.statement(self.bets(last, bets)))
+        await self.anchor(last, self.signed_root(self.bets(last, bets)))
         await self.reveal(last, count)
-        said = [self.statement(self.bets(number, bets)) for number in range(last - 3, last)]
+        said = [self.signed_root(self.bets(number, bets)) for number in range(last - 3, last)]
         await self.anchor(last - 3, *said)
         await self.jump_to(self.closes(0) + REVEAL_WINDOW + count * PERIOD)
         withheld = self.bets(0, bets)
         await self.claim(withheld, 0)
         await self.claim(withheld, 1)
-        one, other = self.statement(self.bets(1, bets)), self.statement(self.bets(1, bets + 1))
+        one, other = self.signed_root(self.bets(1, bets)), self.signed_root(self.bets(1, bets + 1))
         await self.slash(one, other)
         await self.jump_to(self.closes(last) + REVEAL_WINDOW + claim_window)
         await self.call("release", TABLE, 0)

@@ -110,7 +110,7 @@ class Bond(Runtime):
             for at in range(count)
         ]
 
-    def statement(self, bets: Sequence[RoundBet]) -> SignedRoot:
+    def signed_root(self, bets: Sequence[RoundBet]) -> SignedRoot:
         root = bets_root([bet.leaf for bet in bets])
         return SignedRoot(bets[0].round, root, len(bets), sum(bet.liability for bet in bets))
 
@@ -144,7 +144,7 @@ class Bond(Runtime):
         who: Keypair | None = None,
         **changed: Any,
     ) -> TransactionMetadata:
-        said, bet, who = self.statement(bets), bets[position], who or self.witness
+        said, bet, who = self.signed_root(bets), bets[position], who or self.witness
         tree = merkle.Tree.over([one.leaf for one in bets])
         args = {"table": TABLE, "first": 0, "round": said.round.number, "root": said.root}
         args |= {"count": said.count, "liability": said.liability, "signature": self.sign(said)}

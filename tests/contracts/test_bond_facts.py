@@ -20,7 +20,7 @@ from chains.solana.rpc import Rpc
 from chains.solana.send import Program, Sender
 from contracts import vectors
 from contracts.solana import build
-from games.fairness.rounds import Round
+from games.fairness.rounds import Round, SignedRoot
 from local import anvil, deploy, players, surfpool
 from tests.contracts.evm_bond import ETHER, PAYEE, TABLE, EvmBond
 from tests.contracts.solana_bond import CLAIM_WINDOW, Bond
@@ -73,7 +73,7 @@ async def test_every_event_of_the_evm_bond_is_a_fact(tmp_path: Path) -> None:
     ]
     assert named(facts, "BondSlashed")[0]["burned"] == str(ETHER - ETHER // 10)
     assert named(facts, "BatchReleased")[0]["amount"] == str(
-        16 * ETHER - ETHER - 2 * (ETHER // 1_000) - ETHER
+        16 * ETHER - ETHER - 2 * (ETHER // 10_000) - ETHER
     )
 
 
@@ -94,11 +94,11 @@ def test_every_event_of_the_solana_bond_is_a_fact() -> None:
     bond.fund(SOL)
     bond.commit(0, 4)
     bond.wait_until(bond.closes(0))
-    bond.anchor(0, bond.statement(bond.bets(0)))
+    bond.anchor(0, bond.signed_root(bond.bets(0)))
     bond.reveal(0)
     bond.wait_until(bond.due(1))
     bond.claim(bond.bets(1), 2)
-    bond.slash(bond.statement(bond.bets(2, 2)), bond.statement(bond.bets(2, 3)))
+    bond.slash(bond.signed_root(bond.bets(2, 2)), bond.signed_root(bond.bets(2, 3)))
     bond.wait_until(bond.due(3) + CLAIM_WINDOW)
     bond.release()
     bond.own("withdraw", amount=SOL)
@@ -127,24 +127,33 @@ async def test_a_bond_deployed_by_transactions_is_heard_on_a_real_solana_node(
     tmp_path: Path,
 ) -> None:
     key = vectors.signer_key("bond")
-    async with (
-        surfpool.start(tmp_path / "surfpool") as node,
-        Sender(node.rpc_url, node.payer) as own,
-    ):
+    folder = tmp_path / "surfpool"
+    async with surfpool.start(folder) as node, Sender(node.rpc_url, node.payer) as own:
         rpc = Rpc([node.rpc_url])
         chain = await rpc.network()
         keeper, signer = own.key.pubkey(), vectors.signer_of(key)
         address = await deploy.bond_to_solana(own, keeper, signer, chain, bond=100 * SOL)
         bond = Program(json.loads(build.BOND.idl.read_text()), address)
-        spot = Round(chain.encode(), bytes(bond.address), TABLE.encode(), 0)
-        args: dict[str, Any] = {"table": TABLE, "root": spot.commit(bytes(32)), "first": 0}
-        args |= {"count": 256, "kind": 1, "opens": int(time.time()) + 3_600, "period": 10}
-        args |= {"lead": 1, "reveal_window": 60, "max_liability": SOL // 100}
-        call = bond.call("commit", args, {"keeper": keeper})
-        tx = await own.send([set_compute_unit_limit(200_000), call])
-        await own.confirm(tx)
-        answer = await rpc.transaction(tx)
+
+        async def facts(verb: str, args: dict[str, Any], accounts: dict[str, Any]) -> list[Fact]:
+            call = bond.call(verb, args, accounts)
+            tx = await own.send([set_compute_unit_limit(200_000), call])
+            await own.confirm(tx)
+            raws = candidates(await rpc.transaction(tx), address, ("cpi", "data"))
+            return facts_of("bond_solana", address, raws)
+
+        spot = Round(chain.encode(), bytes(bond.address), TABLE.encode(), 255)
+        args: dict[str, Any] = {"table": TABLE, "root": bytes([1]) * 32, "first": 0, "count": 256}
+        args |= {"kind": 1, "opens": int(time.time()) + 3_600, "period": 10, "lead": 1}
+        args |= {"reveal_window": 60, "max_liability": SOL // 100}
+        (committed,) = await facts("commit", args, {"keeper": keeper})
+        args = {"table": TABLE, "first": 0, "round": 255}
+        for prefix, count in (("", 1), ("other_", 2)):
+            said = SignedRoot(spot, bytes([7]) * 32, count, 1)
+            args |= {f"{prefix}root": said.root, f"{prefix}count": count, f"{prefix}liability": 1}
+            args[f"{prefix}signature"] = vectors.signed(key, said.digest)
+        (slashed,) = await facts("slash", args, {"witness": keeper})
         await rpc.close()
-    (fact,) = facts_of("bond_solana", address, candidates(answer, address, ("cpi", "data")))
-    assert fact.fields["name"] == "RoundsCommitted"
-    assert named([fact], "RoundsCommitted")[0]["signer"] == signer.hex()
+    assert named([committed], "RoundsCommitted")[0]["signer"] == signer.hex()
+    (lost,) = named([slashed], "BondSlashed")
+    assert (lost["reward"], lost["burned"]) == (SOL // 1_000, SOL // 100 - SOL // 1_000)

@@ -8,7 +8,9 @@ from dataclasses import replace
 import pytest
 from solders.instruction import AccountMeta, Instruction
 from solders.keypair import Keypair
+from solders.message import MessageV0
 from solders.pubkey import Pubkey
+from solders.transaction import VersionedTransaction
 
 from chains.solana.address import event_authority
 from chains.solana.decode import EVENT_TAG
@@ -28,6 +30,7 @@ from tests.contracts.solana_runtime import SOL, Refused
 
 ROOT = bytes([9]) * 32
 DAY = 86_400
+PACKET = 1_232  # bytes of a transaction
 
 
 @pytest.fixture
@@ -201,7 +204,7 @@ def test_a_batch_holds_up_to_256_rounds(bond: Bond) -> None:
 
 def test_roots_are_anchored_from_the_close_until_the_seed_is_due(bond: Bond) -> None:
     bond.commit(0, 2)
-    said = bond.statement(bond.bets(0))
+    said = bond.signed_root(bond.bets(0))
     bond.wait_until(bond.closes(0) - 1)
     with refused("RoundOpen"):
         bond.anchor(0, said)
@@ -313,7 +316,7 @@ def test_a4_a_withheld_reveal_costs_the_house_what_the_bets_could_win(bond: Bond
     bond.wait_until(bond.due(0) - 1)
     with refused("DeadlineAhead"):
         bond.claim(bets)
-    bond.anchor(0, bond.statement(bets))
+    bond.anchor(0, bond.signed_root(bets))
     bond.pass_time(1)
     with refused("DeadlinePassed"):
         bond.reveal(0, 2)
@@ -361,36 +364,36 @@ def test_a_revealed_round_cannot_be_claimed(bond: Bond) -> None:
     bond.commit(0, 4)
     bets = bond.bets(0)
     bond.wait_until(bond.closes(0))
-    bond.anchor(0, bond.statement(bets))
+    bond.anchor(0, bond.signed_root(bets))
     bond.reveal(0)
     bond.wait_until(bond.due(0))
     with refused("AlreadyRevealed"):
         bond.claim(bets)
 
 
-def test_the_first_claim_fixes_the_statement_of_a_round_that_is_not_anchored(bond: Bond) -> None:
+def test_the_first_claim_fixes_the_root_of_a_round_that_is_not_anchored(bond: Bond) -> None:
     bond.commit(0, 1)
     bond.wait_until(bond.due(0))
     bets = bond.bets(0, 2)
     said = bond.events(bond.claim(bets))
     assert [name for name, _ in said] == ["RootsAnchored", "BondClaimed"]
-    assert said[0][1]["roots"] == [bond.statement(bets).root]
-    with refused("AnotherStatement"):
+    assert said[0][1]["roots"] == [bond.signed_root(bets).root]
+    with refused("AnotherRoot"):
         bond.claim(bond.bets(0, 3), 2)
 
 
-def test_an_anchored_statement_needs_no_signature_and_allows_no_other(bond: Bond) -> None:
+def test_an_anchored_root_needs_no_signature_and_allows_no_other(bond: Bond) -> None:
     bond.commit(0, 1)
     bets = bond.bets(0, 2)
-    said = bond.statement(bets)
+    said = bond.signed_root(bets)
     bond.wait_until(bond.closes(0))
     bond.anchor(0, said)
     bond.wait_until(bond.due(0))
     for changed in ({"count": 3}, {"liability": said.liability + 1}, {"root": ROOT}):
-        with refused("AnotherStatement"):
+        with refused("AnotherRoot"):
             bond.claim(bets, 1, signature=b"", **changed)
     bond.claim(bets, 1, signature=b"")
-    with refused("AnotherStatement"):
+    with refused("AnotherRoot"):
         bond.claim(bond.bets(0, 3))
 
 
@@ -398,7 +401,7 @@ def test_only_what_the_signer_of_the_batch_signed_is_heard(bond: Bond) -> None:
     bond.commit(0, 1)
     bond.wait_until(bond.due(0))
     bets = bond.bets(0, 2)
-    said = bond.statement(bets)
+    said = bond.signed_root(bets)
     good = bond.sign(said)
     r, s = good[:32], int.from_bytes(good[32:64], "big")
     stranger = vectors.signed(vectors.signer_key("stranger"), said.digest)
@@ -492,12 +495,12 @@ def test_a8_bets_added_after_the_signature_cost_the_deposit_of_a_revealed_round_
     bond: Bond,
 ) -> None:
     bond.commit(0, 4)
-    said, changed = bond.statement(bond.bets(0, 2)), bond.statement(bond.bets(0, 3))
+    said, changed = bond.signed_root(bond.bets(0, 2)), bond.signed_root(bond.bets(0, 3))
     bond.wait_until(bond.closes(0))
     bond.anchor(0, changed)
     bond.reveal(0)
     bond.wait_until(bond.due(0))
-    with refused("AnotherStatement"):
+    with refused("AnotherRoot"):
         bond.slash(said, said, signature=b"")
     with refused("BadSignature"):
         bond.slash(changed, said, signature=b"", other_signature=b"")
@@ -528,7 +531,7 @@ def test_what_is_no_contradiction_costs_nothing(bond: Bond) -> None:
     for changed in ({"signature": bytes(64)}, {"other_signature": b""}):
         with refused("BadSignature"):
             bond.slash(one, other, **changed)  # type: ignore[arg-type]
-    with refused("AnotherStatement"):
+    with refused("AnotherRoot"):
         bond.slash(one, other, signature=b"")
     with refused("NoSuchRound"):
         bond.slash(*pair(bond, 2))
@@ -556,6 +559,37 @@ def test_a_batch_is_released_after_the_window_of_its_last_round(bond: Bond) -> N
     with refused("NoSuchBatch"):
         bond.release()
     with refused("NoSuchBatch"):
+        bond.slash(*pair(bond))
+
+
+def test_a_released_batch_is_nothing_to_the_rest_of_its_transaction(bond: Bond) -> None:
+    bond.commit(0, 2)
+    bond.fund(10 * SOL)
+    one, other = pair(bond)
+    calls: list[Instruction] = []
+    bond.call = lambda verb, args, accounts, *_: calls.append(  # type: ignore[method-assign, assignment]
+        bond.program.call(verb, args, accounts)
+    )
+    bond.wait_until(bond.due(1) + CLAIM_WINDOW)
+    bond.release()
+    bond.slash(one, other)
+    bond.release()
+    release, slash, again = calls
+    for second in (slash, again):
+        with refused("WrongAccount"):
+            bond.send([release, second], bond.witness)
+    assert bond.locked == 4 * SOL
+    bond.send([release], bond.witness)
+    assert bond.locked == 0
+
+
+@pytest.mark.parametrize("at", [0, 7, 19])
+def test_a_signer_is_told_by_all_of_its_bytes(bond: Bond, at: int) -> None:
+    other = bytearray(vectors.signer_of(bond.signer))
+    other[at] ^= 1
+    bond.own("set_signer", signer=bytes(other))
+    bond.commit(0, 1)
+    with refused("WrongSigner"):
         bond.slash(*pair(bond))
 
 
@@ -601,12 +635,12 @@ def test_only_the_owner_names_keeper_and_signer_and_pauses(bond: Bond) -> None:
 def test_accounts_that_only_look_right_are_refused_by_every_verb(bond: Bond) -> None:
     """A batch of another table or of nobody, a bond that is none, accounts of other programs."""
     bond.commit(0, 2)
-    bond.commit(0, 2, table="dice")
+    bond.commit(0, 2, table="letters")
     bets = bond.bets(0)
     bond.wait_until(bond.due(0))
     others = {
         "bond": [bond.batch(), bond.owner.pubkey(), bond.program.address],
-        "batch": [bond.batch(0, "dice"), bond.address, bond.program.address],
+        "batch": [bond.batch(0, "letters"), bond.address, bond.program.address],
         "void": [bond.batch(), Pubkey.new_unique()],
         "mark": [bond.batch(), Pubkey.new_unique()],
         "system_program": [bond.owner.pubkey()],
@@ -692,3 +726,34 @@ def test_accounts_that_somebody_funded_first_still_work(bond: Bond) -> None:
         address = bond.program.derive(seeds[0], TABLE.encode(), number, *tail)
         bond.svm.airdrop(address, SOL)
     bond.claim(bond.bets(0), 1)
+
+
+def test_no_verb_needs_more_than_half_of_the_default_compute_budget() -> None:
+    # Where derived addresses are found, some programs search longer: this one is held to a number.
+    bond = Bond(program=Keypair.from_seed(bytes(32))).open()
+    bond.commit(0, 4)
+    bond.wait_until(bond.closes(0))
+    bond.anchor(0, bond.signed_root(bond.bets(0)))
+    bond.reveal(0)
+    bond.wait_until(bond.due(1))
+    bond.claim(bond.bets(1, 40), 3)
+    bond.slash(*pair(bond, 2))
+    bond.wait_until(bond.due(3) + CLAIM_WINDOW)
+    bond.release()
+    assert len(bond.compute_units) == 8
+    assert max(bond.compute_units.values()) < 100_000, bond.compute_units
+
+
+def test_the_largest_calls_fit_the_packet_that_a_validator_takes(bond: Bond) -> None:
+    table, words = "a" * 32, [ROOT] * 20
+    which = {"table": table, "first": 0}
+    many = {"start": 0, "roots": words, "counts": [1] * 20, "liabilities": [1] * 20}
+    anchor = bond.program.call("anchor", which | many, {"keeper": bond.keeper.pubkey()})
+    said: dict[str, object] = {"round": 0, "root": ROOT, "count": 65_536, "liability": 1}
+    bet: dict[str, object] = {"position": 0, "bet_id": ROOT, "stake": 1, "bet_liability": 1}
+    rest = {"signature": bytes(65), "details": ROOT, "proof": [ROOT] * 16}
+    people = {"claimant": bond.witness.pubkey(), "payee": bond.bettor.pubkey()}
+    claim = bond.program.call("claim", which | said | bet | rest, people)
+    for call, who in ((anchor, bond.keeper), (claim, bond.witness)):
+        message = MessageV0.try_compile(who.pubkey(), [call], [], bond.svm.latest_blockhash())
+        assert len(bytes(VersionedTransaction(message, [who]))) <= PACKET

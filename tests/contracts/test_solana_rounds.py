@@ -50,10 +50,10 @@ u64 entrypoint(u8 *memory) {
     Round round = {place, table, take64(&args)};
     if (what == 1) {
         const u8 *seed = take(&args, 32), *beacon = take(&args, 32);
-        Statement statement = {.root = take(&args, 32)};
-        statement.count = take64(&args), statement.liability = take64(&args);
-        round_commit(&round, seed, said), signed_root(&round, &statement, said + 32);
-        round_outcome(&round, seed, statement.root, beacon, said + 64);
+        SignedRoot of_bets = {.root = take(&args, 32)};
+        of_bets.count = take64(&args), of_bets.liability = take64(&args);
+        round_commit(&round, seed, said), root_digest(&round, &of_bets, said + 32);
+        round_outcome(&round, seed, of_bets.root, beacon, said + 64);
         sol_set_return_data(said, 96);
     } else {
         RoundBet bet = {.id = take(&args, 32)};
@@ -108,7 +108,7 @@ def test_the_committed_rounds_are_what_python_says() -> None:
 def test_the_shared_rounds_reach_what_they_are_meant_to_reach() -> None:
     chains = {case["chain"] for case in SHARED["rounds"]}
     assert len(chains) == 2
-    assert {case["statement"]["count"] for case in ROUNDS} == set(vectors.COUNTS)
+    assert {case["signed_root"]["count"] for case in ROUNDS} == set(vectors.COUNTS)
     assert {len(case["table"]) for case in ROUNDS} >= {1, 32}
     assert {int(case["round"]) for case in ROUNDS} >= {0, LAST}
     liabilities = [int(bet["liability"]) for case in ROUNDS for bet in case["bets"]]
@@ -120,7 +120,7 @@ def test_the_shared_rounds_reach_what_they_are_meant_to_reach() -> None:
 
 def test_every_shared_round_is_computed_in_c_as_in_python(calculator: Calculator) -> None:
     for case in ROUNDS:
-        said = case["statement"]
+        said = case["signed_root"]
         answer = calculator.says(
             1,
             calculator.spot(case),
@@ -169,7 +169,7 @@ FITTING = [at for at, case in enumerate(ROUNDS) if int(case["round"]) < LAST]
 def test_a_shared_round_is_revealed_on_chain(number: int) -> None:
     case = ROUNDS[number]
     bond = bond_of(case, number)
-    said, first = case["statement"], int(case["round"])
+    said, first = case["signed_root"], int(case["round"])
     what = {"table": case["table"], "first": first}
     fits = int(said["liability"]) <= 10 * SOL
     told = (said["root"], said["count"], int(said["liability"])) if fits else ("00" * 32, 0, 0)
@@ -190,7 +190,7 @@ def test_a_shared_bet_is_claimed_on_chain(number: int) -> None:
     case = ROUNDS[number]
     bond = bond_of(case, number)
     bond.pass_time(60)
-    (bet,), said = case["bets"], case["statement"]
+    (bet,), said = case["bets"], case["signed_root"]
     payee = Pubkey(bytes.fromhex(bet["payee"]))
     bond.svm.airdrop(payee, SOL)
     args = {"table": case["table"], "first": int(case["round"]), "round": int(case["round"])}

@@ -35,7 +35,7 @@ contract Bond {
     }
 
     struct Round {
-        bytes32 statement;
+        bytes32 anchored;
         uint128 paid;
     }
 
@@ -133,7 +133,7 @@ contract Bond {
     error BetRefused(uint32 position);
     error BadSignature();
     error WrongSigner(address signer);
-    error AnotherStatement(uint64 round);
+    error AnotherRoot(uint64 round);
     error NoContradiction();
     error NothingLeft(uint64 round);
     error NothingToMove();
@@ -203,7 +203,7 @@ contract Bond {
         Batch storage batch = batches[table][first];
         Fairness.Round memory round = _round(table, start);
         for (uint256 i = 0; i < roots.length; ++i) {
-            _fix(batch, first, round, Fairness.Statement(roots[i], counts[i], liabilities[i]));
+            _fix(batch, first, round, Fairness.SignedRoot(roots[i], counts[i], liabilities[i]));
             if (i + 1 < roots.length) ++round.number;
         }
         emit RootsAnchored(table, start, roots, counts, liabilities);
@@ -220,7 +220,7 @@ contract Bond {
         Batch storage batch = batches[table][first];
         uint64 place = _place(batch, first, number);
         if (_has(batch.revealed, place)) revert AlreadyRevealed(number);
-        if (rounds[table][number].statement == bytes32(0)) revert NotAnchored(number);
+        if (rounds[table][number].anchored == bytes32(0)) revert NotAnchored(number);
         uint64 deadline = _revealBy(batch, place);
         if (block.timestamp >= deadline) revert DeadlinePassed(deadline);
         bytes32 hidden = Fairness.roundCommit(_round(table, number), seed);
@@ -231,12 +231,12 @@ contract Bond {
     }
 
     /// @notice Pay a bet of a round whose seed was kept back: its liability, or what the round has left.
-    /// @param signature The signer's of `statement`; empty where that is the anchored one.
+    /// @param signature The signer's of `signedRoot`; empty where that is the anchored one.
     function claim(
         string calldata table,
         uint64 first,
         uint64 number,
-        Fairness.Statement calldata statement,
+        Fairness.SignedRoot calldata signedRoot,
         bytes calldata signature,
         Fairness.RoundBet calldata bet,
         bytes32[] calldata proof
@@ -244,9 +244,9 @@ contract Bond {
         Batch storage batch = batches[table][first];
         _claimable(batch, first, number);
         Fairness.Round memory round = _round(table, number);
-        _hear(batch, round, statement, signature);
+        _hear(batch, round, signedRoot, signature);
         if (bet.payee == address(0)) revert BadRecipient(bet.payee);
-        if (!Fairness.proves(statement.root, Fairness.betLeaf(round, bet), bet.position, statement.count, proof)) {
+        if (!Fairness.proves(signedRoot.root, Fairness.betLeaf(round, bet), bet.position, signedRoot.count, proof)) {
             revert BetRefused(bet.position);
         }
         uint256 amount = _take(batch, round, bet);
@@ -254,24 +254,24 @@ contract Bond {
         _pay(bet.payee, amount);
     }
 
-    /// @notice Show that two different statements were made for one round: its deposit is lost.
-    /// @param oneSignature Empty where `one` is the anchored statement; `other` is always a signed one.
+    /// @notice Show that two different roots were signed for one round: its deposit is lost.
+    /// @param oneSignature Empty where `one` is the anchored root; `other` is always a signed one.
     function slash(
         string calldata table,
         uint64 first,
         uint64 number,
-        Fairness.Statement calldata one,
+        Fairness.SignedRoot calldata one,
         bytes calldata oneSignature,
-        Fairness.Statement calldata other,
+        Fairness.SignedRoot calldata other,
         bytes calldata otherSignature
     ) external {
         Batch storage batch = batches[table][first];
         Fairness.Round memory spot = _round(table, number);
         _lose(batch, first, number);
-        bytes32 said = Fairness.signedRoot(spot, one);
+        bytes32 said = Fairness.rootDigest(spot, one);
         if (oneSignature.length != 0) _signed(said, oneSignature, batch.signer);
-        else if (said != rounds[table][number].statement) revert AnotherStatement(number);
-        bytes32 contradicted = Fairness.signedRoot(spot, other);
+        else if (said != rounds[table][number].anchored) revert AnotherRoot(number);
+        bytes32 contradicted = Fairness.rootDigest(spot, other);
         _signed(contradicted, otherSignature, batch.signer);
         if (said == contradicted) revert NoContradiction();
         _forfeit(spot, batch.maxLiability);
@@ -384,21 +384,21 @@ contract Bond {
         Batch storage batch,
         uint64 first,
         Fairness.Round memory spot,
-        Fairness.Statement memory statement
+        Fairness.SignedRoot memory signedRoot
     ) private {
         uint64 place = _place(batch, first, spot.number);
         uint64 deadline = _revealBy(batch, place);
         uint64 closes = deadline - batch.revealWindow;
         if (block.timestamp < closes) revert RoundOpen(closes);
         if (block.timestamp >= deadline) revert DeadlinePassed(deadline);
-        if (statement.count > MOST_BETS) revert BadCount(statement.count);
-        if ((statement.count == 0) != (statement.root == bytes32(0))) revert BadRoot();
-        if (statement.liability > (statement.count == 0 ? 0 : batch.maxLiability)) {
-            revert BadLiability(statement.liability);
+        if (signedRoot.count > MOST_BETS) revert BadCount(signedRoot.count);
+        if ((signedRoot.count == 0) != (signedRoot.root == bytes32(0))) revert BadRoot();
+        if (signedRoot.liability > (signedRoot.count == 0 ? 0 : batch.maxLiability)) {
+            revert BadLiability(signedRoot.liability);
         }
         Round storage kept = rounds[spot.table][spot.number];
-        if (kept.statement != bytes32(0)) revert AlreadyAnchored(spot.number);
-        kept.statement = Fairness.signedRoot(spot, statement);
+        if (kept.anchored != bytes32(0)) revert AlreadyAnchored(spot.number);
+        kept.anchored = Fairness.rootDigest(spot, signedRoot);
     }
 
     /// @dev A round can be claimed once its seed is overdue, and for as long as the window says.
@@ -410,23 +410,23 @@ contract Bond {
         if (block.timestamp >= due + claimWindow) revert DeadlinePassed(due + claimWindow);
     }
 
-    /// @dev The statement must be the one that is fixed; the first signed one that is claimed by becomes that.
+    /// @dev The root must be the one that is fixed; the first signed one that is claimed by becomes that.
     function _hear(
         Batch storage batch,
         Fairness.Round memory spot,
-        Fairness.Statement calldata statement,
+        Fairness.SignedRoot calldata signedRoot,
         bytes calldata signature
     ) private {
-        bytes32 digest = Fairness.signedRoot(spot, statement);
+        bytes32 digest = Fairness.rootDigest(spot, signedRoot);
         Round storage kept = rounds[spot.table][spot.number];
-        if (kept.statement == digest) return;
-        if (kept.statement != bytes32(0)) revert AnotherStatement(spot.number);
-        if (statement.count > MOST_BETS) revert BadCount(statement.count);
+        if (kept.anchored == digest) return;
+        if (kept.anchored != bytes32(0)) revert AnotherRoot(spot.number);
+        if (signedRoot.count > MOST_BETS) revert BadCount(signedRoot.count);
         _signed(digest, signature, batch.signer);
-        kept.statement = digest;
+        kept.anchored = digest;
         (bytes32[] memory roots, uint32[] memory counts) = (new bytes32[](1), new uint32[](1));
         uint128[] memory liabilities = new uint128[](1);
-        (roots[0], counts[0], liabilities[0]) = (statement.root, statement.count, statement.liability);
+        (roots[0], counts[0], liabilities[0]) = (signedRoot.root, signedRoot.count, signedRoot.liability);
         emit RootsAnchored(spot.table, spot.number, roots, counts, liabilities);
     }
 

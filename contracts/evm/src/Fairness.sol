@@ -16,7 +16,7 @@ library Fairness {
     }
 
     /// @notice What is signed when a round closes: these bets, so many, so much at stake for the house.
-    struct Statement {
+    struct SignedRoot {
         bytes32 root;
         uint32 count;
         uint128 liability;
@@ -139,18 +139,18 @@ library Fairness {
     }
 
     /// @notice What the batch's signer signs, as it is.
-    function signedRoot(Round memory round, Statement memory statement) internal pure returns (bytes32) {
+    function rootDigest(Round memory round, SignedRoot memory signedRoot) internal pure returns (bytes32) {
         bytes memory spot = _spot(abi.encodePacked(round.chain, uint16(20), round.program), round);
         return sha256(
             abi.encodePacked(
                 "cgf/v1/bets-root\x00",
                 spot,
                 uint16(32),
-                statement.root,
+                signedRoot.root,
                 uint16(8),
-                uint64(statement.count),
+                uint64(signedRoot.count),
                 uint16(32),
-                uint256(statement.liability)
+                uint256(signedRoot.liability)
             )
         );
     }

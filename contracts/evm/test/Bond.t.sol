@@ -84,23 +84,23 @@ contract BondTest is Rounds {
         return closes(number) + REVEAL_WINDOW;
     }
 
-    function one(Fairness.Statement memory statement)
+    function one(Fairness.SignedRoot memory signedRoot)
         private
         pure
         returns (bytes32[] memory roots, uint32[] memory counts, uint128[] memory liabilities)
     {
         (roots, counts, liabilities) = (new bytes32[](1), new uint32[](1), new uint128[](1));
-        (roots[0], counts[0], liabilities[0]) = (statement.root, statement.count, statement.liability);
+        (roots[0], counts[0], liabilities[0]) = (signedRoot.root, signedRoot.count, signedRoot.liability);
     }
 
-    function anchor(uint64 number, Fairness.Statement memory statement) private {
-        (bytes32[] memory roots, uint32[] memory counts, uint128[] memory liabilities) = one(statement);
+    function anchor(uint64 number, Fairness.SignedRoot memory signedRoot) private {
+        (bytes32[] memory roots, uint32[] memory counts, uint128[] memory liabilities) = one(signedRoot);
         vm.prank(KEEPER);
         bond.anchor(TABLE, 0, number, roots, counts, liabilities);
     }
 
-    function refuseAnchor(bytes memory reason, uint64 number, Fairness.Statement memory statement) private {
-        (bytes32[] memory roots, uint32[] memory counts, uint128[] memory liabilities) = one(statement);
+    function refuseAnchor(bytes memory reason, uint64 number, Fairness.SignedRoot memory signedRoot) private {
+        (bytes32[] memory roots, uint32[] memory counts, uint128[] memory liabilities) = one(signedRoot);
         vm.prank(KEEPER);
         vm.expectRevert(reason);
         bond.anchor(TABLE, 0, number, roots, counts, liabilities);
@@ -113,7 +113,7 @@ contract BondTest is Rounds {
     }
 
     struct Ticket {
-        Fairness.Statement statement;
+        Fairness.SignedRoot signedRoot;
         bytes signature;
         Fairness.RoundBet bet;
         bytes32[] proof;
@@ -126,23 +126,23 @@ contract BondTest is Rounds {
         returns (Ticket memory)
     {
         Fairness.Round memory spot = spotOf(TABLE, number);
-        Fairness.Statement memory statement = statementOf(spot, bets);
+        Fairness.SignedRoot memory signedRoot = signedRootOf(spot, bets);
         bytes32[] memory proof = proofOf(leavesOf(spot, bets), position);
-        return Ticket(statement, signed(spot, statement), bets[position], proof);
+        return Ticket(signedRoot, signed(spot, signedRoot), bets[position], proof);
     }
 
     function claim(uint64 number, Ticket memory ticket) private {
-        bond.claim(TABLE, 0, number, ticket.statement, ticket.signature, ticket.bet, ticket.proof);
+        bond.claim(TABLE, 0, number, ticket.signedRoot, ticket.signature, ticket.bet, ticket.proof);
     }
 
     function refuseClaim(bytes memory reason, uint64 number, Ticket memory ticket) private {
         uint256 held = bond.locked();
         vm.expectRevert(reason);
-        bond.claim(TABLE, 0, number, ticket.statement, ticket.signature, ticket.bet, ticket.proof);
+        bond.claim(TABLE, 0, number, ticket.signedRoot, ticket.signature, ticket.bet, ticket.proof);
         same(bond.locked(), held);
     }
 
-    function slash(uint64 number, Fairness.Statement memory first, Fairness.Statement memory second) private {
+    function slash(uint64 number, Fairness.SignedRoot memory first, Fairness.SignedRoot memory second) private {
         bytes memory signature = signed(spotOf(TABLE, number), first);
         bytes memory other = signed(spotOf(TABLE, number), second);
         vm.prank(STRANGER);
@@ -274,17 +274,17 @@ contract BondTest is Rounds {
 
     function test_roots_are_anchored_from_the_close_until_the_seed_is_due() public {
         commit(0, 2);
-        Fairness.Statement memory statement = statementOf(spotOf(TABLE, 0), betsOf(3, 1 ether));
+        Fairness.SignedRoot memory signedRoot = signedRootOf(spotOf(TABLE, 0), betsOf(3, 1 ether));
         vm.warp(closes(0) - 1);
-        refuseAnchor(abi.encodeWithSelector(Bond.RoundOpen.selector, closes(0)), 0, statement);
+        refuseAnchor(abi.encodeWithSelector(Bond.RoundOpen.selector, closes(0)), 0, signedRoot);
         vm.warp(closes(0));
-        anchor(0, statement);
-        same(bond.roundAt(TABLE, 0).statement, Fairness.signedRoot(spotOf(TABLE, 0), statement));
-        refuseAnchor(abi.encodeWithSelector(Bond.AlreadyAnchored.selector, uint64(0)), 0, statement);
+        anchor(0, signedRoot);
+        same(bond.roundAt(TABLE, 0).anchored, Fairness.rootDigest(spotOf(TABLE, 0), signedRoot));
+        refuseAnchor(abi.encodeWithSelector(Bond.AlreadyAnchored.selector, uint64(0)), 0, signedRoot);
         vm.warp(dueAt(1));
-        refuseAnchor(abi.encodeWithSelector(Bond.DeadlinePassed.selector, dueAt(1)), 1, statement);
+        refuseAnchor(abi.encodeWithSelector(Bond.DeadlinePassed.selector, dueAt(1)), 1, signedRoot);
         vm.warp(dueAt(1) - 1);
-        anchor(1, statement);
+        anchor(1, signedRoot);
     }
 
     function test_several_rounds_are_anchored_at_once_or_none_of_them() public {
@@ -298,20 +298,20 @@ contract BondTest is Rounds {
         emit Bond.RootsAnchored(TABLE, 0, roots, counts, most);
         vm.startPrank(KEEPER);
         bond.anchor(TABLE, 0, 0, roots, counts, most);
-        require(bond.roundAt(TABLE, 1).statement != bytes32(0), "a round without bets is anchored too");
+        require(bond.roundAt(TABLE, 1).anchored != bytes32(0), "a round without bets is anchored too");
         vm.expectRevert(abi.encodeWithSelector(Bond.RoundOpen.selector, closes(3)));
         bond.anchor(TABLE, 0, 3, roots, counts, most);
         vm.warp(closes(3));
         vm.expectRevert(abi.encodeWithSelector(Bond.NoSuchRound.selector, uint64(4)));
         bond.anchor(TABLE, 0, 3, roots, counts, most);
         vm.stopPrank();
-        same(bond.roundAt(TABLE, 3).statement, bytes32(0));
+        same(bond.roundAt(TABLE, 3).anchored, bytes32(0));
     }
 
     function test_an_anchor_outside_the_rules_is_refused_by_name() public {
         commit(0, 1);
         vm.warp(closes(0));
-        Fairness.Statement memory good = Fairness.Statement(keccak256("root"), 2, MOST);
+        Fairness.SignedRoot memory good = Fairness.SignedRoot(keccak256("root"), 2, MOST);
         (bytes32[] memory roots, uint32[] memory counts, uint128[] memory most) = one(good);
         vm.expectRevert(abi.encodeWithSelector(Bond.NotKeeper.selector, address(this)));
         bond.anchor(TABLE, 0, 0, roots, counts, most);
@@ -327,13 +327,13 @@ contract BondTest is Rounds {
         vm.expectRevert(abi.encodeWithSelector(Bond.NoSuchBatch.selector));
         bond.anchor("dice", 0, 0, roots, counts, most);
         vm.stopPrank();
-        refuseAnchor(abi.encodeWithSelector(Bond.BadRoot.selector), 0, Fairness.Statement(0, 2, MOST));
-        refuseAnchor(abi.encodeWithSelector(Bond.BadRoot.selector), 0, Fairness.Statement(good.root, 0, 0));
-        Fairness.Statement memory rich = Fairness.Statement(good.root, 2, MOST + 1);
+        refuseAnchor(abi.encodeWithSelector(Bond.BadRoot.selector), 0, Fairness.SignedRoot(0, 2, MOST));
+        refuseAnchor(abi.encodeWithSelector(Bond.BadRoot.selector), 0, Fairness.SignedRoot(good.root, 0, 0));
+        Fairness.SignedRoot memory rich = Fairness.SignedRoot(good.root, 2, MOST + 1);
         refuseAnchor(abi.encodeWithSelector(Bond.BadLiability.selector, uint256(MOST) + 1), 0, rich);
-        rich = Fairness.Statement(0, 0, 1);
+        rich = Fairness.SignedRoot(0, 0, 1);
         refuseAnchor(abi.encodeWithSelector(Bond.BadLiability.selector, uint256(1)), 0, rich);
-        Fairness.Statement memory crowd = Fairness.Statement(good.root, 65_537, MOST);
+        Fairness.SignedRoot memory crowd = Fairness.SignedRoot(good.root, 65_537, MOST);
         refuseAnchor(abi.encodeWithSelector(Bond.BadCount.selector, uint256(65_537)), 0, crowd);
         anchor(0, good);
     }
@@ -343,7 +343,7 @@ contract BondTest is Rounds {
     function test_anybody_with_the_seed_reveals_an_anchored_round() public {
         commit(0, 3);
         vm.warp(closes(1));
-        anchor(1, Fairness.Statement(0, 0, 0));
+        anchor(1, Fairness.SignedRoot(0, 0, 0));
         vm.expectEmit();
         emit Bond.RoundRevealed(TABLE, 1, seedOf(TABLE, 1));
         reveal(1, 3);
@@ -357,7 +357,7 @@ contract BondTest is Rounds {
         bytes32[] memory proof = proofOf(hiddenOf(TABLE, 0, 3), 1);
         vm.expectRevert(abi.encodeWithSelector(Bond.NotAnchored.selector, uint64(1)));
         bond.reveal(TABLE, 0, 1, seedOf(TABLE, 1), proof);
-        anchor(1, Fairness.Statement(0, 0, 0));
+        anchor(1, Fairness.SignedRoot(0, 0, 0));
         bytes memory refusal = abi.encodeWithSelector(Bond.SeedRefused.selector, uint64(1));
         vm.expectRevert(refusal);
         bond.reveal(TABLE, 0, 1, seedOf(TABLE, 2), proof);
@@ -382,7 +382,7 @@ contract BondTest is Rounds {
         Fairness.RoundBet[] memory bets = betsOf(3, 2 ether);
         vm.warp(dueAt(0) - 1);
         refuseClaim(abi.encodeWithSelector(Bond.DeadlineAhead.selector, dueAt(0)), 0, ticketOf(0, bets, 0));
-        anchor(0, statementOf(spotOf(TABLE, 0), bets));
+        anchor(0, signedRootOf(spotOf(TABLE, 0), bets));
         vm.warp(dueAt(0));
         bytes32[] memory proof = proofOf(hiddenOf(TABLE, 0, 2), 0);
         vm.expectRevert(abi.encodeWithSelector(Bond.DeadlinePassed.selector, dueAt(0)));
@@ -432,41 +432,41 @@ contract BondTest is Rounds {
         commit(0, 1);
         Fairness.RoundBet[] memory bets = betsOf(1, 1 ether);
         vm.warp(closes(0));
-        anchor(0, statementOf(spotOf(TABLE, 0), bets));
+        anchor(0, signedRootOf(spotOf(TABLE, 0), bets));
         reveal(0, 1);
         vm.warp(dueAt(0));
         refuseClaim(abi.encodeWithSelector(Bond.AlreadyRevealed.selector, uint64(0)), 0, ticketOf(0, bets, 0));
     }
 
-    function test_the_first_claim_fixes_the_statement_of_a_round_that_is_not_anchored() public {
+    function test_the_first_claim_fixes_the_root_of_a_round_that_is_not_anchored() public {
         commit(0, 1);
         vm.warp(dueAt(0));
         Ticket memory ticket = ticketOf(0, betsOf(2, 1 ether), 0);
-        (bytes32[] memory roots, uint32[] memory counts, uint128[] memory most) = one(ticket.statement);
+        (bytes32[] memory roots, uint32[] memory counts, uint128[] memory most) = one(ticket.signedRoot);
         vm.expectEmit();
         emit Bond.RootsAnchored(TABLE, 0, roots, counts, most);
         claim(0, ticket);
-        same(bond.roundAt(TABLE, 0).statement, Fairness.signedRoot(spotOf(TABLE, 0), ticket.statement));
+        same(bond.roundAt(TABLE, 0).anchored, Fairness.rootDigest(spotOf(TABLE, 0), ticket.signedRoot));
         Ticket memory other = ticketOf(0, betsOf(3, 1 ether), 2);
-        refuseClaim(abi.encodeWithSelector(Bond.AnotherStatement.selector, uint64(0)), 0, other);
+        refuseClaim(abi.encodeWithSelector(Bond.AnotherRoot.selector, uint64(0)), 0, other);
     }
 
-    function test_an_anchored_statement_needs_no_signature_and_allows_no_other() public {
+    function test_an_anchored_root_needs_no_signature_and_allows_no_other() public {
         commit(0, 1);
         Fairness.RoundBet[] memory bets = betsOf(2, 1 ether);
         vm.warp(closes(0));
-        anchor(0, statementOf(spotOf(TABLE, 0), bets));
+        anchor(0, signedRootOf(spotOf(TABLE, 0), bets));
         vm.warp(dueAt(0));
         Ticket memory ticket = ticketOf(0, bets, 1);
         ticket.signature = "";
-        ticket.statement.count = 3;
-        refuseClaim(abi.encodeWithSelector(Bond.AnotherStatement.selector, uint64(0)), 0, ticket);
-        ticket.statement.count = 2;
-        ticket.statement.liability += 1;
-        refuseClaim(abi.encodeWithSelector(Bond.AnotherStatement.selector, uint64(0)), 0, ticket);
-        ticket.statement.liability -= 1;
+        ticket.signedRoot.count = 3;
+        refuseClaim(abi.encodeWithSelector(Bond.AnotherRoot.selector, uint64(0)), 0, ticket);
+        ticket.signedRoot.count = 2;
+        ticket.signedRoot.liability += 1;
+        refuseClaim(abi.encodeWithSelector(Bond.AnotherRoot.selector, uint64(0)), 0, ticket);
+        ticket.signedRoot.liability -= 1;
         claim(0, ticket);
-        refuseClaim(abi.encodeWithSelector(Bond.AnotherStatement.selector, uint64(0)), 0, ticketOf(0, betsOf(3, 1), 0));
+        refuseClaim(abi.encodeWithSelector(Bond.AnotherRoot.selector, uint64(0)), 0, ticketOf(0, betsOf(3, 1), 0));
     }
 
     function test_only_what_the_signer_of_the_batch_signed_is_heard() public {
@@ -474,7 +474,7 @@ contract BondTest is Rounds {
         vm.warp(dueAt(0));
         Ticket memory good = ticketOf(0, betsOf(2, 1 ether), 0);
         Ticket memory bad = ticketOf(0, betsOf(2, 1 ether), 0);
-        bad.signature = signedBy(0xBAD, spotOf(TABLE, 0), bad.statement);
+        bad.signature = signedBy(0xBAD, spotOf(TABLE, 0), bad.signedRoot);
         refuseClaim(abi.encodeWithSelector(Bond.WrongSigner.selector, vm.addr(0xBAD)), 0, bad);
         bytes memory refusal = abi.encodeWithSelector(Bond.BadSignature.selector);
         bytes[6] memory shapes;
@@ -488,8 +488,8 @@ contract BondTest is Rounds {
             bad.signature = shapes[i];
             refuseClaim(refusal, 0, bad);
         }
-        bad.signature = signed(spotOf(TABLE, 1), bad.statement);
-        refuseClaim(strayed(0, bad.statement, bad.signature), 0, bad);
+        bad.signature = signed(spotOf(TABLE, 1), bad.signedRoot);
+        refuseClaim(strayed(0, bad.signedRoot, bad.signature), 0, bad);
         bond.setSigner(STRANGER);
         claim(0, good);
     }
@@ -498,14 +498,14 @@ contract BondTest is Rounds {
         commit(0, 1);
         vm.warp(dueAt(0));
         Ticket memory ticket = ticketOf(0, betsOf(2, 1 ether), 0);
-        ticket.statement.count = 1;
-        refuseClaim(strayed(0, ticket.statement, ticket.signature), 0, ticket);
-        ticket.statement.count = 65_537;
+        ticket.signedRoot.count = 1;
+        refuseClaim(strayed(0, ticket.signedRoot, ticket.signature), 0, ticket);
+        ticket.signedRoot.count = 65_537;
         refuseClaim(abi.encodeWithSelector(Bond.BadCount.selector, uint256(65_537)), 0, ticket);
-        ticket.statement.count = 2;
-        ticket.statement.liability = type(uint128).max;
-        refuseClaim(strayed(0, ticket.statement, ticket.signature), 0, ticket);
-        same(bond.roundAt(TABLE, 0).statement, bytes32(0));
+        ticket.signedRoot.count = 2;
+        ticket.signedRoot.liability = type(uint128).max;
+        refuseClaim(strayed(0, ticket.signedRoot, ticket.signature), 0, ticket);
+        same(bond.roundAt(TABLE, 0).anchored, bytes32(0));
     }
 
     function test_a_bet_that_is_not_under_the_root_is_refused() public {
@@ -553,7 +553,7 @@ contract BondTest is Rounds {
         Fairness.RoundBet[] memory bets = betsOf(2, 1 ether);
         bets[0].payee = address(wallet);
         Ticket memory t = ticketOf(0, bets, 0);
-        wallet.greed(bond, abi.encodeCall(Bond.claim, (TABLE, 0, 0, t.statement, t.signature, t.bet, t.proof)));
+        wallet.greed(bond, abi.encodeCall(Bond.claim, (TABLE, 0, 0, t.signedRoot, t.signature, t.bet, t.proof)));
         claim(0, t);
         same(address(wallet).balance, 1 ether);
         require(wallet.refusal() == Bond.AlreadyClaimed.selector, "refused as claimed");
@@ -579,7 +579,7 @@ contract BondTest is Rounds {
         uint256 before = address(0).balance;
         vm.expectEmit();
         emit Bond.BondSlashed(TABLE, 1, STRANGER, MOST / 10, MOST - MOST / 10);
-        slash(1, Fairness.Statement(keccak256("a"), 1, 1), Fairness.Statement(keccak256("b"), 1, 1));
+        slash(1, Fairness.SignedRoot(keccak256("a"), 1, 1), Fairness.SignedRoot(keccak256("b"), 1, 1));
         same(STRANGER.balance, MOST / 10);
         same(address(0).balance - before, MOST - MOST / 10);
         same(bond.locked(), 3 * MOST);
@@ -588,15 +588,15 @@ contract BondTest is Rounds {
 
     function test_a8_bets_added_after_the_signature_cost_the_deposit_of_a_revealed_round_too() public {
         commit(0, 1);
-        Fairness.Statement memory said = statementOf(spotOf(TABLE, 0), betsOf(2, 1 ether));
-        Fairness.Statement memory changed = statementOf(spotOf(TABLE, 0), betsOf(3, 1 ether));
+        Fairness.SignedRoot memory said = signedRootOf(spotOf(TABLE, 0), betsOf(2, 1 ether));
+        Fairness.SignedRoot memory changed = signedRootOf(spotOf(TABLE, 0), betsOf(3, 1 ether));
         vm.warp(closes(0));
         anchor(0, changed);
         reveal(0, 1);
         vm.warp(dueAt(0));
         bytes memory signature = signed(spotOf(TABLE, 0), said);
         vm.startPrank(STRANGER);
-        vm.expectRevert(abi.encodeWithSelector(Bond.AnotherStatement.selector, uint64(0)));
+        vm.expectRevert(abi.encodeWithSelector(Bond.AnotherRoot.selector, uint64(0)));
         bond.slash(TABLE, 0, 0, said, "", said, signature);
         vm.expectRevert(abi.encodeWithSelector(Bond.BadSignature.selector));
         bond.slash(TABLE, 0, 0, changed, "", said, "");
@@ -607,8 +607,8 @@ contract BondTest is Rounds {
 
     function test_every_round_has_a_deposit_of_its_own_and_loses_it_once() public {
         commit(0, 2);
-        Fairness.Statement memory a = Fairness.Statement(keccak256("a"), 1, 1);
-        Fairness.Statement memory b = Fairness.Statement(keccak256("b"), 1, 1);
+        Fairness.SignedRoot memory a = Fairness.SignedRoot(keccak256("a"), 1, 1);
+        Fairness.SignedRoot memory b = Fairness.SignedRoot(keccak256("b"), 1, 1);
         slash(0, a, b);
         bytes memory signature = signed(spotOf(TABLE, 0), a);
         bytes memory other = signed(spotOf(TABLE, 0), b);
@@ -620,8 +620,8 @@ contract BondTest is Rounds {
 
     function test_what_is_no_contradiction_costs_nothing() public {
         commit(0, 2);
-        Fairness.Statement memory a = Fairness.Statement(keccak256("a"), 1, 1);
-        Fairness.Statement memory b = Fairness.Statement(keccak256("a"), 1, 2);
+        Fairness.SignedRoot memory a = Fairness.SignedRoot(keccak256("a"), 1, 1);
+        Fairness.SignedRoot memory b = Fairness.SignedRoot(keccak256("a"), 1, 2);
         Fairness.Round memory spot = spotOf(TABLE, 0);
         bytes memory signature = signed(spot, a);
         bytes memory elsewhere = signed(spotOf(TABLE, 1), b);
@@ -657,7 +657,7 @@ contract BondTest is Rounds {
         same(bond.locked(), 0);
         vm.expectRevert(abi.encodeWithSelector(Bond.AlreadyReleased.selector));
         bond.release(TABLE, 0);
-        Fairness.Statement memory a = Fairness.Statement(keccak256("a"), 1, 1);
+        Fairness.SignedRoot memory a = Fairness.SignedRoot(keccak256("a"), 1, 1);
         bytes memory signature = signed(spotOf(TABLE, 0), a);
         vm.expectRevert(abi.encodeWithSelector(Bond.AlreadyReleased.selector));
         bond.slash(TABLE, 0, 0, a, signature, a, signature);
@@ -731,7 +731,7 @@ contract BondTest is Rounds {
         bond.commit(TABLE, bytes32(uint256(1)), 0, rounds, 1, schedule, 1);
         uint256 close = OPENS + uint256(rounds) * schedule.period - schedule.lead;
         (bytes32[] memory roots, uint32[] memory counts, uint128[] memory most) =
-            one(Fairness.Statement(keccak256("root"), 1, 1));
+            one(Fairness.SignedRoot(keccak256("root"), 1, 1));
         vm.startPrank(KEEPER);
         vm.warp(close - 1);
         vm.expectRevert(abi.encodeWithSelector(Bond.RoundOpen.selector, uint64(close)));
@@ -758,13 +758,13 @@ contract BondTest is Rounds {
     }
 
     /// @dev The refusal of a signature made for something else: it is that of nobody known.
-    function strayed(uint64 number, Fairness.Statement memory statement, bytes memory signature)
+    function strayed(uint64 number, Fairness.SignedRoot memory signedRoot, bytes memory signature)
         private
         view
         returns (bytes memory)
     {
         (bytes32 r, bytes32 s) = abi.decode(signature, (bytes32, bytes32));
-        bytes32 digest = Fairness.signedRoot(spotOf(TABLE, number), statement);
+        bytes32 digest = Fairness.rootDigest(spotOf(TABLE, number), signedRoot);
         address found = ecrecover(digest, uint8(signature[64]), r, s);
         return abi.encodeWithSelector(Bond.WrongSigner.selector, found);
     }

@@ -64,7 +64,7 @@ contract Tables is Rounds {
         if (block.timestamp < round.due - REVEAL_WINDOW) vm.warp(round.due - REVEAL_WINDOW);
         (bytes32[] memory roots, uint32[] memory counts, uint128[] memory liabilities) =
             (new bytes32[](1), new uint32[](1), new uint128[](1));
-        Fairness.Statement memory said = statementOf(spotOf(round.table, round.number), betsOf(which));
+        Fairness.SignedRoot memory said = signedRootOf(spotOf(round.table, round.number), betsOf(which));
         (roots[0], counts[0], liabilities[0]) = (said.root, said.count, said.liability);
         bool fits = !round.anchored && block.timestamp < round.due && said.liability <= round.most;
         try bond.anchor(round.table, round.first, round.number, roots, counts, liabilities) {
@@ -119,7 +119,7 @@ contract Tables is Rounds {
         returns (bool)
     {
         Fairness.Round memory spot = spotOf(round.table, round.number);
-        Fairness.Statement memory said = statementOf(spot, bets);
+        Fairness.SignedRoot memory said = signedRootOf(spot, bets);
         bytes memory data = abi.encodeCall(
             Bond.claim,
             (
@@ -141,8 +141,8 @@ contract Tables is Rounds {
         which = pick(which);
         Played storage round = rounds[which];
         Fairness.Round memory spot = spotOf(round.table, round.number);
-        Fairness.Statement memory said = statementOf(spot, betsOf(which));
-        Fairness.Statement memory other = Fairness.Statement(root, 1, 1);
+        Fairness.SignedRoot memory said = signedRootOf(spot, betsOf(which));
+        Fairness.SignedRoot memory other = Fairness.SignedRoot(root, 1, 1);
         bytes memory signature = round.anchored ? bytes("") : signed(spot, said);
         (uint256 here, uint256 nobody) = (address(this).balance, address(0).balance);
         try bond.slash(round.table, round.first, round.number, said, signature, other, signed(spot, other)) {

@@ -6,7 +6,7 @@ import {Checked} from "./Vm.sol";
 
 /// @notice The shared vectors of scheduled rounds, computed by the library that the bond uses.
 contract RoundVectorsTest is Checked {
-    function test_every_evm_round_has_the_shared_commit_statement_signer_and_outcome() public view {
+    function test_every_evm_round_has_the_shared_commit_root_signer_and_outcome() public view {
         for (uint256 i = 0; i < 28; ++i) this.checkRound(spot(".rounds", i));
     }
 
@@ -14,7 +14,7 @@ contract RoundVectorsTest is Checked {
         for (uint256 i = 0; i < 60; ++i) this.checkSignature(spot(".signatures", i));
     }
 
-    function test_every_contradiction_is_two_statements_of_one_signer() public view {
+    function test_every_contradiction_is_two_roots_of_one_signer() public view {
         for (uint256 i = 0; i < 8; ++i) this.checkContradiction(spot(".contradictions", i));
     }
 
@@ -23,21 +23,21 @@ contract RoundVectorsTest is Checked {
         Fairness.Round memory round = roundAt(json, here);
         bytes32 seed = word(json, here, ".seed");
         same(Fairness.roundCommit(round, seed), word(json, here, ".commit"));
-        string memory said = string.concat(here, ".statement");
-        Fairness.Statement memory statement = statementAt(json, said);
-        bytes32 digest = Fairness.signedRoot(round, statement);
+        string memory said = string.concat(here, ".signed_root");
+        Fairness.SignedRoot memory signedRoot = signedRootAt(json, said);
+        bytes32 digest = Fairness.rootDigest(round, signedRoot);
         same(digest, word(json, said, ".digest"));
         same(this.signerOf(digest, raw(json, said, ".signature")), person(json, here, ".signer"));
-        bytes32 outcome = Fairness.roundOutcome(round, seed, statement.root, word(json, here, ".beacon"));
+        bytes32 outcome = Fairness.roundOutcome(round, seed, signedRoot.root, word(json, here, ".beacon"));
         same(outcome, word(json, here, ".outcome"));
-        if (statement.count != 0) checkBet(json, string.concat(here, ".bets[0]"), round, statement);
+        if (signedRoot.count != 0) checkBet(json, string.concat(here, ".bets[0]"), round, signedRoot);
     }
 
     function checkBet(
         string memory json,
         string memory here,
         Fairness.Round memory round,
-        Fairness.Statement memory statement
+        Fairness.SignedRoot memory signedRoot
     ) private view {
         Fairness.RoundBet memory bet;
         bet.position = uint32(vm.parseJsonUint(json, string.concat(here, ".position")));
@@ -49,8 +49,8 @@ contract RoundVectorsTest is Checked {
         string[] memory texts = vm.parseJsonStringArray(json, string.concat(here, ".proof"));
         bytes32[] memory proof = new bytes32[](texts.length);
         for (uint256 i = 0; i < texts.length; ++i) proof[i] = vm.parseBytes32(string.concat("0x", texts[i]));
-        require(this.proves(statement.root, leaf, bet.position, statement.count, proof), "the proof must hold");
-        require(!this.proves(statement.root, leaf, bet.position ^ 1, statement.count, proof), "another place");
+        require(this.proves(signedRoot.root, leaf, bet.position, signedRoot.count, proof), "the proof must hold");
+        require(!this.proves(signedRoot.root, leaf, bet.position ^ 1, signedRoot.count, proof), "another place");
     }
 
     function checkSignature(string calldata here) external view {
@@ -63,17 +63,17 @@ contract RoundVectorsTest is Checked {
     function checkContradiction(string calldata here) external view {
         string memory json = vm.readFile("../rounds.json");
         Fairness.Round memory round = roundAt(json, here);
-        bytes32 one = checkStatement(json, string.concat(here, ".one"), round, person(json, here, ".signer"));
-        bytes32 other = checkStatement(json, string.concat(here, ".other"), round, person(json, here, ".signer"));
+        bytes32 one = checkSignedRoot(json, string.concat(here, ".one"), round, person(json, here, ".signer"));
+        bytes32 other = checkSignedRoot(json, string.concat(here, ".other"), round, person(json, here, ".signer"));
         require(one != other, "no contradiction");
     }
 
-    function checkStatement(string memory json, string memory here, Fairness.Round memory round, address who)
+    function checkSignedRoot(string memory json, string memory here, Fairness.Round memory round, address who)
         private
         view
         returns (bytes32 digest)
     {
-        digest = Fairness.signedRoot(round, statementAt(json, here));
+        digest = Fairness.rootDigest(round, signedRootAt(json, here));
         same(digest, word(json, here, ".digest"));
         same(this.signerOf(digest, raw(json, here, ".signature")), who);
     }
@@ -103,13 +103,13 @@ contract RoundVectorsTest is Checked {
         );
     }
 
-    function statementAt(string memory json, string memory here)
+    function signedRootAt(string memory json, string memory here)
         private
         pure
-        returns (Fairness.Statement memory)
+        returns (Fairness.SignedRoot memory)
     {
         uint32 count = uint32(vm.parseJsonUint(json, string.concat(here, ".count")));
-        return Fairness.Statement(word(json, here, ".root"), count, uint128(number(json, here, ".liability")));
+        return Fairness.SignedRoot(word(json, here, ".root"), count, uint128(number(json, here, ".liability")));
     }
 
     function raw(string memory json, string memory here, string memory key) private pure returns (bytes memory) {

@@ -5,7 +5,7 @@ import {Bond} from "../src/Bond.sol";
 import {Fairness} from "../src/Fairness.sol";
 import {Checked} from "./Vm.sol";
 
-/// @notice A house that runs rounds: seeds, trees, statements and signatures for the tests of the bond.
+/// @notice A house that runs rounds: seeds, trees, signed roots for the tests of the bond.
 abstract contract Rounds is Checked {
     uint256 internal constant SIGNER_KEY = 0xA11CE;
     uint32 internal constant PERIOD = 10;
@@ -47,31 +47,31 @@ abstract contract Rounds is Checked {
         for (uint256 i = 0; i < bets.length; ++i) leaves[i] = Fairness.betLeaf(spot, bets[i]);
     }
 
-    function statementOf(Fairness.Round memory spot, Fairness.RoundBet[] memory bets)
+    function signedRootOf(Fairness.Round memory spot, Fairness.RoundBet[] memory bets)
         internal
         pure
-        returns (Fairness.Statement memory statement)
+        returns (Fairness.SignedRoot memory signedRoot)
     {
-        statement.count = uint32(bets.length);
-        if (bets.length == 0) return statement;
-        statement.root = rootOf(leavesOf(spot, bets));
-        for (uint256 i = 0; i < bets.length; ++i) statement.liability += bets[i].liability;
+        signedRoot.count = uint32(bets.length);
+        if (bets.length == 0) return signedRoot;
+        signedRoot.root = rootOf(leavesOf(spot, bets));
+        for (uint256 i = 0; i < bets.length; ++i) signedRoot.liability += bets[i].liability;
     }
 
-    function signed(Fairness.Round memory spot, Fairness.Statement memory statement)
+    function signed(Fairness.Round memory spot, Fairness.SignedRoot memory signedRoot)
         internal
         pure
         returns (bytes memory)
     {
-        return signedBy(SIGNER_KEY, spot, statement);
+        return signedBy(SIGNER_KEY, spot, signedRoot);
     }
 
-    function signedBy(uint256 key, Fairness.Round memory spot, Fairness.Statement memory statement)
+    function signedBy(uint256 key, Fairness.Round memory spot, Fairness.SignedRoot memory signedRoot)
         internal
         pure
         returns (bytes memory)
     {
-        (uint8 v, bytes32 r, bytes32 s) = vm.sign(key, Fairness.signedRoot(spot, statement));
+        (uint8 v, bytes32 r, bytes32 s) = vm.sign(key, Fairness.rootDigest(spot, signedRoot));
         return abi.encodePacked(r, s, v);
     }
 

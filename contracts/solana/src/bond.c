@@ -1,4 +1,4 @@
-// The bond of scheduled rounds on Solana, the sibling of contracts/evm/src/Bond.sol: same verbs, same events, same arithmetic.
+// The bond of scheduled rounds on Solana, the sibling of contracts/evm/src/Bond.sol: same verbs, events, arithmetic.
 #define MOST_ACCOUNTS 12
 #define EVENT_ROOM 1024
 #include "tables.h"
@@ -296,27 +296,27 @@ static u64 find(Input *input, u64 from, const Which *which, u64 number, Found *f
 INLINE void unlock(Found *found, u64 amount) { found->batch->held -= amount, found->bond->locked -= amount; }
 
 // Takes down what was signed for one round, from its close until its seed is due.
-static u64 fix(Found *found, const Statement *statement) {
+static u64 fix(Found *found, const SignedRoot *said) {
     u64 due = due_at(found->batch, found->place), time = now();
-    u8 *kept = statement_at(found->batch, found->place);
+    u8 *kept = anchored_at(found->batch, found->place);
     NEED(time >= due - found->batch->reveal_window, RoundOpen);
     NEED(time < due, DeadlinePassed);
-    NEED(statement->count <= MOST_BETS, BadCount);
-    NEED((statement->count == 0) == zeros(statement->root), BadRoot);
-    NEED(statement->liability <= (statement->count ? found->batch->max_liability : 0), BadLiability);
+    NEED(said->count <= MOST_BETS, BadCount);
+    NEED((said->count == 0) == zeros(said->root), BadRoot);
+    NEED(said->liability <= (said->count ? found->batch->max_liability : 0), BadLiability);
     NEED(zeros(kept), AlreadyAnchored);
-    signed_root(&found->round, statement, kept);
+    root_digest(&found->round, said, kept);
     return 0;
 }
 
-static void say_anchor(const Round *round, const Statement *statements, u64 count, const Input *input) {
+static void say_anchor(const Round *round, const SignedRoot *said, u64 count, const Input *input) {
     Event event;
     begin_at(&event, EVENT_ROOTS_ANCHORED, round->table, round->number), put32(&event, (u32)count);
-    for (u64 i = 0; i < count; ++i) put_key(&event, statements[i].root);
+    for (u64 i = 0; i < count; ++i) put_key(&event, said[i].root);
     put32(&event, (u32)count);
-    for (u64 i = 0; i < count; ++i) put32(&event, (u32)statements[i].count);
+    for (u64 i = 0; i < count; ++i) put32(&event, (u32)said[i].count);
     put32(&event, (u32)count);
-    for (u64 i = 0; i < count; ++i) put64(&event, statements[i].liability);
+    for (u64 i = 0; i < count; ++i) put64(&event, said[i].liability);
     emit(&event, input);
 }
 
@@ -332,18 +332,18 @@ static u64 anchor(Input *input, Reader *args) {
     NEED(same(at(input, 0)->key, bond_of(at(input, 1), input)->keeper), NotKeeper);
     NEED(roots.length && counts.length == roots.length && liabilities.length == roots.length, BadCount);
     Found found;
-    Statement statements[MOST_ANCHORED];
+    SignedRoot said[MOST_ANCHORED];
     Reader of_counts = {counts.bytes, counts.length * 4, true}, of_liabilities = {liabilities.bytes, liabilities.length * 8, true};
     DO(find(input, 1, &which, start, &found));
     NEED(roots.length <= found.batch->count - found.place, NoSuchRound);
     for (u64 i = 0; i < roots.length; ++i) {
-        statements[i].root = roots.bytes + i * 32;
-        statements[i].count = take32(&of_counts), statements[i].liability = take64(&of_liabilities);
-        DO(fix(&found, &statements[i]));
+        said[i].root = roots.bytes + i * 32;
+        said[i].count = take32(&of_counts), said[i].liability = take64(&of_liabilities);
+        DO(fix(&found, &said[i]));
         ++found.place, ++found.round.number;
     }
     found.round.number = start;
-    say_anchor(&found.round, statements, roots.length, input);
+    say_anchor(&found.round, said, roots.length, input);
     return 0;
 }
 
@@ -357,7 +357,7 @@ static u64 reveal(Input *input, Reader *args) {
     Found found;
     DO(find(input, 0, &which, number, &found));
     NEED(!has(found.batch->revealed, found.place), AlreadyRevealed);
-    NEED(!zeros(statement_at(found.batch, found.place)), NotAnchored);
+    NEED(!zeros(anchored_at(found.batch, found.place)), NotAnchored);
     NEED(now() < due_at(found.batch, found.place), DeadlinePassed);
     u8 hidden[32];
     round_commit(&found.round, seed, hidden);
@@ -377,13 +377,13 @@ static u64 check_signed(const u8 *digest, Slice signature, const u8 *signer) {
     return 0;
 }
 
-// The statement must be the one that is fixed; the first signed one that is claimed by becomes that.
-static u64 hear(Found *found, const Statement *statement, Slice signature, bool *first) {
-    u8 digest[32], *kept = statement_at(found->batch, found->place);
-    signed_root(&found->round, statement, digest);
+// The root must be the one that is fixed; the first signed one that is claimed by becomes that.
+static u64 hear(Found *found, const SignedRoot *said, Slice signature, bool *first) {
+    u8 digest[32], *kept = anchored_at(found->batch, found->place);
+    root_digest(&found->round, said, digest);
     *first = zeros(kept);
-    if (!*first) return same(kept, digest) ? 0 : AnotherStatement;
-    NEED(statement->count <= MOST_BETS, BadCount);
+    if (!*first) return same(kept, digest) ? 0 : AnotherRoot;
+    NEED(said->count <= MOST_BETS, BadCount);
     DO(check_signed(digest, signature, found->batch->signer));
     copy32(kept, digest);
     return 0;
@@ -420,11 +420,11 @@ static u64 mark(Input *input, const Round *round, u32 position, u64 amount) {
     return 0;
 }
 
-typedef struct { Statement statement; Slice signature, proof; RoundBet bet; } Ticket;
+typedef struct { SignedRoot said; Slice signature, proof; RoundBet bet; } Ticket;
 
 static void take_ticket(Reader *args, const Info *payee, Ticket *ticket) {
-    ticket->statement.root = take(args, 32);
-    ticket->statement.count = take32(args), ticket->statement.liability = take64(args);
+    ticket->said.root = take(args, 32);
+    ticket->said.count = take32(args), ticket->said.liability = take64(args);
     ticket->signature = take_text(args, 65);
     ticket->bet.position = take32(args), ticket->bet.id = take(args, 32), ticket->bet.payee = payee->key;
     ticket->bet.stake = take64(args), ticket->bet.stake_high = take64(args);
@@ -449,12 +449,12 @@ static u64 claim(Input *input, Reader *args) {
     NEED(time >= due, DeadlineAhead);
     NEED(time < due + found.bond->claim_window, DeadlinePassed);
     bool first;
-    DO(hear(&found, &ticket.statement, ticket.signature, &first));
+    DO(hear(&found, &ticket.said, ticket.signature, &first));
     NEED(!zeros(payee->key), BadRecipient);
     u8 leaf[32];
     bet_leaf(&found.round, &ticket.bet, leaf);
-    Path path = {ticket.bet.position, ticket.statement.count, ticket.proof};
-    NEED(proves(ticket.statement.root, leaf, &path), BetRefused);
+    Path path = {ticket.bet.position, ticket.said.count, ticket.proof};
+    NEED(proves(ticket.said.root, leaf, &path), BetRefused);
     NEED(ticket.bet.liability, NothingToMove);
     Void *paid;
     DO(void_of(input, &found.round, &paid));
@@ -464,7 +464,7 @@ static u64 claim(Input *input, Reader *args) {
     NEED(bears(payee, amount), BelowRent);
     paid->paid += amount;
     unlock(&found, amount);
-    if (first) say_anchor(&found.round, &ticket.statement, 1, input);
+    if (first) say_anchor(&found.round, &ticket.said, 1, input);
     Event event;
     begin_at(&event, EVENT_BOND_CLAIMED, which.table, number), put32(&event, (u32)ticket.bet.position);
     put_key(&event, ticket.bet.id), put_key(&event, payee->key), put64(&event, amount), emit(&event, input);
@@ -473,24 +473,24 @@ static u64 claim(Input *input, Reader *args) {
     return 0;
 }
 
-// Two different statements of one round, the first of them perhaps the anchored one.
+// Two different signed roots of one round, the first of them perhaps the anchored one.
 static u64 contradict(Found *found, const Ticket *one, const Ticket *other) {
     u8 said[32], contradicted[32];
-    signed_root(&found->round, &one->statement, said);
-    signed_root(&found->round, &other->statement, contradicted);
+    root_digest(&found->round, &one->said, said);
+    root_digest(&found->round, &other->said, contradicted);
     if (one->signature.length) {
         DO(check_signed(said, one->signature, found->batch->signer));
     } else {
-        NEED(same(said, statement_at(found->batch, found->place)), AnotherStatement);
+        NEED(same(said, anchored_at(found->batch, found->place)), AnotherRoot);
     }
     DO(check_signed(contradicted, other->signature, found->batch->signer));
     NEED(!same(said, contradicted), NoContradiction);
     return 0;
 }
 
-static void take_statement(Reader *args, Ticket *ticket) {
-    ticket->statement.root = take(args, 32);
-    ticket->statement.count = take32(args), ticket->statement.liability = take64(args);
+static void take_signed_root(Reader *args, Ticket *ticket) {
+    ticket->said.root = take(args, 32);
+    ticket->said.count = take32(args), ticket->said.liability = take64(args);
     ticket->signature = take_text(args, 65);
 }
 
@@ -499,7 +499,7 @@ static u64 slash(Input *input, Reader *args) {
     Found found;
     Which which = take_which(args);
     u64 number = take64(args);
-    take_statement(args, &one), take_statement(args, &other);
+    take_signed_root(args, &one), take_signed_root(args, &other);
     NEED(spent(args), BadInstruction);
     NEED(input->count == 4, WrongAccount);
     Info *witness = at(input, 0), *account = at(input, 1), *incinerator = at(input, 3);

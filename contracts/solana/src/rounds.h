@@ -13,7 +13,7 @@ typedef struct {
 typedef struct {
     const u8 *root;
     u64 count, liability;
-} Statement;
+} SignedRoot;
 
 typedef struct {
     const u8 *id, *payee, *details;
@@ -70,12 +70,12 @@ static void bet_leaf(const Round *round, const RoundBet *bet, u8 *digest) {
 }
 
 // What the batch's signer signs, as it is.
-static void signed_root(const Round *round, const Statement *statement, u8 *digest) {
+static void root_digest(const Round *round, const SignedRoot *said, u8 *digest) {
     Room room;
     Slice parts[16] = {TEXT("cgf/v1/bets-root\0")};
     u64 count = 1 + put_round(parts + 1, round, true, &room);
-    put_be64(room.other, statement->count), put_be256(room.liability, 0, statement->liability);
-    count += put_32(parts + count, statement->root);
+    put_be64(room.other, said->count), put_be256(room.liability, 0, said->liability);
+    count += put_32(parts + count, said->root);
     parts[count++] = LENGTH_8, parts[count++] = (Slice){room.other, 8};
     count += put_32(parts + count, room.liability);
     sol_sha256(parts, count, digest);

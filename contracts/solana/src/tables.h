@@ -35,7 +35,7 @@ typedef struct { u8 kind[8]; u64 amount; } Claim;
 
 INLINE bool has(const u8 *bits, u64 place) { return bits[place >> 3] >> (place & 7) & 1; }
 INLINE void set(u8 *bits, u64 place) { bits[place >> 3] |= (u8)(1 << (place & 7)); }
-INLINE u8 *statement_at(Batch *batch, u64 place) { return (u8 *)(batch + 1) + place * 32; }
+INLINE u8 *anchored_at(Batch *batch, u64 place) { return (u8 *)(batch + 1) + place * 32; }
 
 // From this second on the seed of the round at a place of the batch is too late.
 INLINE u64 due_at(const Batch *batch, u64 place) {

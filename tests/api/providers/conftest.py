@@ -29,10 +29,13 @@ from tests.api.conftest import running
 from tests.api.providers.speakers import KEYS, NEXT_SECRET, SECRET, SPEAKERS, Seat, Speaker, fresh
 
 REPORTS_KEY = "a-key-that-reads-reports"
+PROMOTER_SECRET = "a-secret-of-the-promoter"
 SETUP = b"""
 INSERT INTO casino_games (casino_id, provider, code, name, closed_at) VALUES
     (1, 'caleta', '1', 'One', NULL), (1, 'caleta', '2', 'Two', NULL),
-    (1, 'caleta', 'over', 'Over', now()), (1, 'jaqpot', 'over', 'Over', now());
+    (1, 'caleta', 'over', 'Over', now()), (1, 'jaqpot', 'over', 'Over', now()),
+    (1, 'valkyrie', '1', 'One', NULL), (1, 'valkyrie', '2', 'Two', NULL),
+    (1, 'valkyrie', 'over', 'Over', now());
 UPDATE casino_games SET product = CASE code WHEN '2' THEN 'live' ELSE 'slots' END;
 INSERT INTO assets (id, symbol, scale) VALUES ('iso4217:EUR', 'EUR', 2);
 """
@@ -145,14 +148,19 @@ async def house(
 
 def environment(database_url: str, redis_url: str, port: int) -> dict[str, str]:
     digest = hashlib.sha256(REPORTS_KEY.encode()).hexdigest()
-    keys = [{"name": "backoffice", "digest": digest, "roles": ["reports:read"]}]
+    keys = [
+        {"name": "backoffice", "digest": digest, "roles": ["reports:read"]},
+        {"name": "promoter", "secrets": [PROMOTER_SECRET], "roles": ["bonuses:write"]},
+    ]
     return {
         **os.environ,
         "FAIRHOUSE_DATABASE_URL": database_url,
         "FAIRHOUSE_REDIS_URL": redis_url,
         "FAIRHOUSE_API_PORT": str(port),
         "FAIRHOUSE_CASINO_SECRETS": json.dumps([SECRET, NEXT_SECRET]),
-        "FAIRHOUSE_PROVIDER_KEYS": json.dumps({"caleta": KEYS.public()}),
+        "FAIRHOUSE_PROVIDER_KEYS": json.dumps(
+            {"caleta": KEYS.public(), "valkyrie": [SECRET, NEXT_SECRET]}
+        ),
         "FAIRHOUSE_API_KEYS": json.dumps(keys),
     }
 

@@ -19,7 +19,7 @@ from casino.providers.codes import Code
 from casino.providers.dialect import Verb
 from db.session import transaction
 from tests.api.providers.conftest import House
-from tests.api.providers.speakers import JaqpotSpeaker, Seat, Speaker, fresh
+from tests.api.providers.speakers import JaqpotSpeaker, Seat, Speaker, ValkyrieSpeaker, fresh
 from tests.casino.wagering import Player, conserved, one, value, work
 
 
@@ -347,6 +347,87 @@ async def test_bets_at_once_never_take_more_than_cash_and_bonus(
     assert sum(one.ok for one in answers) == 3
     assert all(one.ok or one.refused(Code.INSUFFICIENT_FUNDS) for one in answers)
     assert sum(await table.has()) == 100
+
+
+@pytest.fixture
+def valkyrie(house: House) -> ValkyrieSpeaker:
+    """The one that has plays, reversals, tips and rewards."""
+    return ValkyrieSpeaker(house.client, house.urls)
+
+
+async def test_a_play_takes_both_colours_and_counts_once(
+    house: House, valkyrie: ValkyrieSpeaker
+) -> None:
+    """3, 12"""
+    table = await Table.laid(house, valkyrie, cash=30, bonus=100, multiplier_bp=20_000)
+    play = fresh("play")
+    said = {"id": play, "amount": 80, "won": 160, "round": fresh("round")}
+    body = valkyrie.body("play", table.seat, **said)
+    for to in (0, 1):
+        heard = await valkyrie.send("play", body, to=to)
+        assert heard.ok
+        assert heard.balance == 210
+    assert await table.kept(play) == (30, 50, table.grant)
+    assert await table.has() == (60, 150)
+    assert await table.stands() == ("active", 80)
+
+
+@pytest.mark.parametrize("ending", ["active", "completed", "forfeited"])
+async def test_a_win_in_bonus_money_is_taken_back_by_how_its_bonus_stands(
+    house: House, valkyrie: ValkyrieSpeaker, ending: str
+) -> None:
+    """11, 19"""
+    table = await Table.laid(house, valkyrie, cash=20, bonus=80, max_win=100)
+    win, round = fresh("win"), fresh("round")
+    await table.win(200, round, await table.bet(100, round), id=win)
+    assert await table.kept(win) == (40, 160, table.grant)
+    if ending == "completed":
+        assert (await table.stands())[0] == "completed"
+        assert await table.has() == (140, 0)
+    if ending == "forfeited":
+        await one(table.player.forfeit(table.grant))
+    back = await call(table, "reversal", target=win)
+    kept = {"active": (40, 160), "completed": (140, 0), "forfeited": (40, 0)}[ending]
+    assert await table.kept(back) == (*kept, table.grant)
+    assert await table.has() == (0, 0)
+
+
+async def test_bonus_money_that_was_staked_since_is_no_debt_and_cash_is(
+    house: House, valkyrie: ValkyrieSpeaker
+) -> None:
+    """19: colours never pay for each other"""
+    table = await Table.laid(house, valkyrie, cash=20, bonus=80, multiplier_bp=10**6)
+    win, round = fresh("win"), fresh("round")
+    await table.win(200, round, await table.bet(100, round), id=win)
+    await table.bet(190, fresh("round"))
+    assert await table.has() == (0, 10)
+    back = await call(table, "reversal", target=win)
+    assert await table.kept(back) == (40, 10, table.grant)
+    assert await table.has() == (0, 0)
+    owed = "SELECT balance::int FROM accounts WHERE name = %s"
+    name = f"player:{table.seat.player_id}:debt"
+    assert await house.rows(owed, (name,)) == [(-40,)]
+
+
+async def test_bonus_money_and_locked_cash_are_neither_tipped_nor_bought_in_with(
+    house: House, valkyrie: ValkyrieSpeaker
+) -> None:
+    """14"""
+    seat = await house.seat(valkyrie, balance=100)
+    player = Player(1, "fairhouse", seat.player_id)
+    grant = await player.given(50, locked=70)
+    table = Table(house, valkyrie, seat, grant)
+    for verb in ("tip", "buy_in"):
+        asked: Verb = verb
+        body = valkyrie.body(asked, seat, id=fresh(verb), amount=31)
+        heard = await valkyrie.send(asked, body)
+        assert heard.refused(Code.INSUFFICIENT_FUNDS)
+        assert heard.balance == 150
+    await call(table, "tip", amount=30)
+    await table.bet(60, fresh("round"))
+    assert await table.has() == (10, 50)
+    await one(player.forfeit(grant))
+    await call(table, "tip", amount=10)
 
 
 @pytest.fixture

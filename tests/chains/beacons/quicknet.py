@@ -90,7 +90,7 @@ def signed(number: int, domain: bytes = DOMAIN) -> bytes:
 
 
 def answer(number: int, **other: Any) -> dict[str, Any]:
-    """What an honest relay says of a round, but for what is given otherwise."""
+    """What an honest endpoint says of a round, but for what is given otherwise."""
     written, randomness = PUBLISHED[number]
     return {"round": number, "randomness": randomness, "signature": written} | other
 

@@ -16,8 +16,8 @@ from chains.beacons.drand import QUICKNET, Drand
 from chains.beacons.verify import verify
 from chains.evm.rpc import Rpc
 from local import anvil
+from tests.chains.beacons.endpoints import endpoints, honest, not_yet
 from tests.chains.beacons.quicknet import closing, signature
-from tests.chains.beacons.relays import honest, not_yet, relays
 
 LOCAL = "eip155:31337"
 LOCAL_HASH = sha256(LOCAL.encode()).digest()
@@ -74,7 +74,7 @@ async def test_a13_who_makes_blocks_grinds_the_block_beacon_and_cannot_put_it_in
 async def test_a16_when_the_beacon_is_gone_the_round_is_void_and_nothing_takes_its_place(
     producer: Rpc,
 ) -> None:
-    async with relays(not_yet, not_yet) as places:
+    async with endpoints(not_yet, not_yet) as places:
         drand = Drand([place.url for place in places], patience_s=0)
         with pytest.raises(Gone) as gone:
             await drand.fetch(closing(1000))
@@ -93,7 +93,7 @@ async def test_a16_when_the_beacon_is_gone_the_round_is_void_and_nothing_takes_i
 
 
 def test_a16_rounds_of_a_chain_that_ended_are_checked_without_it() -> None:
-    """No relay and no clock is asked: the key that the chain had is kept with the code."""
+    """No endpoint and no clock is asked: the key that the chain had is kept with the code."""
     for late in range(QUICKNET.period):
         closes_at = closing(1000) + late
         verify(TRUE, kind=DRAND, chain_hash=QUICKNET.hash, closes_at=closes_at)

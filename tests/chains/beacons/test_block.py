@@ -115,9 +115,9 @@ async def test_a_block_is_not_drawn_before_enough_others_are_on_top_of_it(chain:
     beacon = chain.beacon(confirmations=3)
     for moment in (30, 40, 50):
         await chain.mine(moment)
-        assert await beacon.fetch(GENESIS + 20) is None
+        assert await beacon.look(GENESIS + 20) is None
     await chain.mine(60)
-    drawn = await beacon.fetch(GENESIS + 20)
+    drawn = await beacon.look(GENESIS + 20)
     assert drawn is not None
     assert drawn.round == 3
 
@@ -127,12 +127,12 @@ async def test_a_reorg_changes_no_draw_that_was_deep_enough(chain: Chain) -> Non
     beacon, shallow = chain.beacon(confirmations=2), chain.beacon(confirmations=0)
     first = await shallow.fetch(GENESIS + 20)
     assert first is not None
-    assert await beacon.fetch(GENESIS + 20) is None
+    assert await beacon.look(GENESIS + 20) is None
     await chain.reorg(2)
     await chain.mine(50, 60)
-    assert await beacon.fetch(GENESIS + 20) is None
+    assert await beacon.look(GENESIS + 20) is None
     await chain.mine(70)
-    drawn = await beacon.fetch(GENESIS + 20)
+    drawn = await beacon.look(GENESIS + 20)
     block = await chain.block(5)
     assert drawn is not None
     assert (drawn.round, drawn.randomness) == (5, hash_of(block))
@@ -159,7 +159,7 @@ async def test_a_chain_that_stands_still_is_waited_for_and_then_gone(chain: Chai
         await chain.beacon(patience_s=0).fetch(GENESIS + 20)
     nowhere = chain.beacon(url="http://127.0.0.1:9")
     assert await nowhere.fetch(GENESIS + 2) is None
-    await nowhere._rpc.close()
+    await nowhere.close()
     # Nobody is asked for a block of the future.
     assert await chain.beacon(patience_s=0).fetch(time.time() + 60) is None
 
@@ -180,51 +180,87 @@ def test_no_other_chain_and_no_negative_depth_is_a_beacon(caip2: str, confirmati
 
 
 class Changed(Moody):
-    """A door before a node, which changes headers on their way."""
+    """A door before a node, which changes on their way the headers of one question."""
 
-    change: Callable[[dict[str, Any]], None] = staticmethod(lambda header: None)
+    change: Callable[[list[dict[str, Any]]], None] = staticmethod(lambda headers: None)
 
     async def passed_on(self, raw: bytes) -> web.Response:
         body = (await super().passed_on(raw)).body
         assert isinstance(body, bytes)
         told = orjson.loads(body)
-        for one in told if isinstance(told, list) else [told]:
-            if isinstance(one.get("result"), dict):
-                self.change(one["result"])
+        answers = [one["result"] for one in (told if isinstance(told, list) else [told])]
+        self.change([one for one in answers if isinstance(one, dict)])
         return web.Response(body=orjson.dumps(told), content_type="application/json")
 
 
-def grind(header: dict[str, Any]) -> None:
-    header["hash"] = "0x" + "77" * 32
+def grind(headers: list[dict[str, Any]]) -> None:
+    for header in headers:
+        header["hash"] = "0x" + "77" * 32
 
 
-def turn_back(header: dict[str, Any]) -> None:
-    header["timestamp"] = hex(int(header["timestamp"], 16) - 1)
+def turn_back(headers: list[dict[str, Any]]) -> None:
+    for header in headers:
+        header["timestamp"] = hex(int(header["timestamp"], 16) - 1)
 
 
-def leave_out(header: dict[str, Any]) -> None:
-    del header["stateRoot"]
+def leave_out(headers: list[dict[str, Any]]) -> None:
+    for header in headers:
+        del header["stateRoot"]
 
 
-def misname(header: dict[str, Any]) -> None:
-    header["gasUsed"] = "-0x1"
+def misname(headers: list[dict[str, Any]]) -> None:
+    for header in headers:
+        header["gasUsed"] = "-0x1"
 
 
 @pytest.mark.parametrize("change", [grind, turn_back, leave_out, misname])
 async def test_a_header_without_its_hash_is_not_believed(
-    chain: Chain, change: Callable[[dict[str, Any]], None]
+    chain: Chain, change: Callable[[list[dict[str, Any]]], None]
 ) -> None:
     await chain.mine(10, 20, 30, 40, 50)
     async with moody(chain.url, Changed) as door:
         door.change = change  # type: ignore[attr-defined]
         beacon = chain.beacon(url=door.url)
         with pytest.raises(Forged, match=r"has not the hash|another shape"):
-            await beacon.fetch(GENESIS + 20)
+            await beacon.look(GENESIS + 20)
         beacon._rpc.node.providers.append(chain.rpc.node.providers[0])
-        drawn = await beacon.fetch(GENESIS + 20)
+        drawn = await beacon.look(GENESIS + 20)
         assert drawn is not None
         assert drawn.randomness == hash_of(await chain.block(3))
-        await beacon._rpc.close()
+        await beacon.close()
+
+
+async def test_a_node_that_answers_of_several_chains_draws_nothing(chain: Chain) -> None:
+    await chain.mine(10, 20)
+    dropped = await chain.block(2)
+    await chain.ask("anvil_rollback", 1)
+    await chain.ask("anvil_setCoinbase", "0x" + "11" * 20)
+    await chain.mine(20, 30, 40)
+    assert await chain.block(2) != dropped
+
+    def forget(headers: list[dict[str, Any]]) -> None:
+        """It has not heard yet that the block before was dropped."""
+        if len(headers) == 2:
+            headers[0] |= dropped
+
+    def mislead(headers: list[dict[str, Any]]) -> None:
+        """The way to the block goes by other times than the block's own."""
+        if len(headers) == 1:
+            headers[0]["timestamp"] = hex(int(headers[0]["timestamp"], 16) + 15)
+
+    def misplace(headers: list[dict[str, Any]]) -> None:
+        if len(headers) == 2:
+            headers[1] |= dropped
+
+    async with moody(chain.url, Changed) as door:
+        beacon = chain.beacon(url=door.url)
+        for change in (forget, mislead):
+            door.change = change  # type: ignore[attr-defined]
+            assert await beacon.look(GENESIS + 20) is None
+        door.change = misplace  # type: ignore[attr-defined]
+        with pytest.raises(Forged, match="asked for block 3, got block 2"):
+            await beacon.look(GENESIS + 20)
+        await beacon.close()
 
 
 def changed(header: list[bytes], place: int, value: bytes) -> list[bytes]:

@@ -1,4 +1,4 @@
-"""Relays of drand on this machine: they say what was recorded, or what they are told to."""
+"""Endpoints of drand on this machine: they say what was recorded, or what they are told to."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from aiohttp import web
 from chains.beacons.drand import QUICKNET
 from tests.chains.beacons.quicknet import PUBLISHED, answer
 
-KEY = "k3y0fTheRelay"
+KEY = "k3y0fTheEndpoint"
 ENDLESS = 64 * 2**20  # more than what the sockets of this machine hold
 Mood = Callable[["Place", web.Request, int], Awaitable[web.StreamResponse]]
 
@@ -93,8 +93,8 @@ class Place:
 
 
 @contextlib.asynccontextmanager
-async def relays(*moods: Mood) -> AsyncIterator[list[Place]]:
-    """A relay for each mood, with a key in its URL as some providers have it."""
+async def endpoints(*moods: Mood) -> AsyncIterator[list[Place]]:
+    """An endpoint for each mood, with a key in its URL as some providers have it."""
     async with contextlib.AsyncExitStack() as stack:
         places = [Place(mood) for mood in moods]
         for place in places:

@@ -98,7 +98,7 @@ def show(console: Console, told: list[Step], facts: Facts | None = None, *, as_j
         mark, colour = MARKS[one.status]
         table.add_row(Text(mark, colour), one.name, Text(one.expected), Text(one.found))
     console.print(table)
-    console.print(Text(verdict(told, asked=facts is not None)))
+    console.print(Text(verdict(told, asked=facts is not None)), soft_wrap=True)
 
 
 def holds(told: list[Step]) -> bool | None:

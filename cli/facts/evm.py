@@ -11,13 +11,14 @@ from chains.errors import RpcError
 from chains.evm import address, logs
 from chains.evm.decode import Decoder
 from chains.evm.rpc import RangeTooLarge, Rpc
-from chains.evm.send import Program, read
 from cli.facts import words
 from games.fairness.rounds import Schedule
 from games.fairness.verify import Anchored, Block, Committed, Facts, Revealed, RoundProof
 
 SPAN = 1_000  # blocks in one question for logs, until a node says that it answers for fewer
-EMPTY = bytes(32)
+WORD = 32
+BATCH, ROUND = 12, 2  # words that batchAt and roundAt answer with
+COUNT, REVEALED = 3, 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +41,21 @@ class Bond:
         interface = manifest.load("bond_evm").interface_json()
         self.rpc, self.final = rpc, final
         self._address = address.write(program)
-        self._program = Program(interface, self._address)
         self._decoder = Decoder(interface, self._address)
 
-    async def view(self, verb: str, *args: object) -> Any:
-        """What a view of the contract answered at the final block."""
-        return await read(self.rpc, self._program, verb, args, at=self.final)
+    async def view(self, verb: str, table: str, number: int, size: int) -> list[int]:
+        """The first words of what a view of a table and a number answered at the final block."""
+        name = table.encode()
+        padded = name.ljust(-(-len(name) // WORD) * WORD, b"\0")
+        head = b"".join(word.to_bytes(WORD, "big") for word in (2 * WORD, number, len(name)))
+        select = address.keccak256(f"{verb}(string,uint64)".encode())[:4]
+        data = "0x" + (select + head + padded).hex()
+        answer = await self.rpc.call({"to": self._address, "data": data}, at=self.final)
+        if not answer:
+            raise RpcError(f"there is no contract at {self._address}", retryable=False)
+        if len(answer) < size * WORD:
+            raise RpcError(f"{verb}: an answer of another shape", retryable=False)
+        return [int.from_bytes(answer[at : at + WORD], "big") for at in range(0, size * WORD, WORD)]
 
     async def said(self, lower: int, upper: int) -> AsyncIterator[Said]:
         """The contract's events from one block to another, in order."""
@@ -89,14 +99,16 @@ async def read_facts(rpc: Rpc, proof: RoundProof, *, depth: int) -> Facts:
     bond = Bond(rpc, proof.round.program, await rpc.finalized(depth))
     table, first = proof.round.table.decode(), proof.schedule.first
     committed = await read_committed(bond, proof, depth)
-    root, _, _, count, *_, revealed, _ = await bond.view("batchAt", table, first)
-    if committed is not None and committed.position <= bond.final and root != committed.root:
+    kept = await bond.view("batchAt", table, first, BATCH)
+    final = committed is not None and committed.position <= bond.final
+    if committed is not None and final and _bytes(kept[0]) != committed.root:
         raise words.contradiction("another root than was committed")
     schedule = proof.schedule if committed is None else words.batch(committed)
     facts, number = Facts(chain, committed), proof.round.number
-    if not count or number not in schedule:
+    if not kept[COUNT] or number not in schedule:
         return facts
-    return await _of_round(bond, proof, schedule, facts, shown=bool(revealed >> number - first & 1))
+    shown = bool(kept[REVEALED] >> (number - first) & 1)
+    return await _of_round(bond, proof, schedule, facts, shown=shown)
 
 
 async def read_committed(bond: Bond, proof: RoundProof, depth: int) -> Committed | None:
@@ -146,6 +158,10 @@ def _written(tx: str, as_: bytes) -> bytes:
     return (tx if as_.startswith(b"0x") else tx.removeprefix("0x")).encode()
 
 
+def _bytes(word: int) -> bytes:
+    return word.to_bytes(WORD, "big")
+
+
 async def _final_at(bond: Bond, position: int, depth: int) -> int | None:
     if position > bond.final or position + depth > await bond.rpc.head():
         return None
@@ -160,8 +176,8 @@ async def _of_round(
     `shown` is whether the contract says that it has seen the seed.
     """
     number, table = proof.round.number, proof.round.table.decode()
-    statement, _ = await bond.view("roundAt", table, number)
-    if statement == EMPTY:
+    statement, _ = await bond.view("roundAt", table, number, ROUND)
+    if statement == 0:
         return facts
     anchored, revealed = None, None
     start = 0 if facts.committed is None else facts.committed.position
@@ -171,7 +187,7 @@ async def _of_round(
         if one.args.get("table") != table:
             continue
         if one.name == "RootsAnchored" and (root := words.anchored(proof.round, one.args)):
-            if words.digest(proof.round, one.args) != statement:
+            if words.digest(proof.round, one.args) != _bytes(statement):
                 raise words.contradiction("another statement than was anchored")
             anchored = Anchored(root, await bond.time(one.position))
         if one.name == "RoundRevealed" and one.args["round"] == number:

@@ -15,11 +15,11 @@ from chains.solana.rpc import PAGE, Commitment, Rpc, Signature
 from cli.facts import words
 from games.fairness.rounds import Schedule
 from games.fairness.verify import Anchored, Committed, Facts, Revealed, RoundProof
-from workers.bonds import BATCH
 
 FINAL: Commitment = "finalized"
 SLOTS_TO_FINAL = 32
 SLOTS_LOOKED_AT = 500  # for the first that was not skipped
+STATEMENTS = 240  # where they begin in a batch's account, 32 bytes for each round
 MOST_PAGES = 20  # of a thousand transactions that touched one batch
 TOGETHER = 8
 CLOCKS_DIFFER_S = 60  # between a block's time and the one that a program is told in it
@@ -63,7 +63,7 @@ class Bond:
         data = await self.rpc.data(self._batch, at=FINAL)
         if data is None:
             return None
-        at = BATCH.size + 32 * place
+        at = STATEMENTS + 32 * place
         if len(data) < at + 32:
             raise RpcError("the node gives a batch that is none", retryable=False)
         return data[at : at + 32]

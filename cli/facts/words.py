@@ -6,17 +6,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from chains.errors import RpcError
-from games.fairness.rounds import NONE, Round, Schedule, SignedRoot
+from games.fairness.rounds import BLOCK, DRAND, NONE, Round, Schedule, SignedRoot
 from games.fairness.verify import Committed
-from workers.bonds import KINDS
 
-NAMED = {number: kind for kind, number in KINDS.items()}
+KINDS = {1: DRAND, 2: BLOCK}
 
 
 def schedule(*, kind: int, **said: Any) -> Schedule:
     """A batch's schedule. Raises `RpcError` for one that no bond takes."""
     try:
-        return Schedule(kind=NAMED.get(kind, NONE), **said)
+        return Schedule(kind=KINDS.get(kind, NONE), **said)
     except (TypeError, ValueError) as error:
         raise RpcError(f"the node gives a schedule that is none: {error}") from error
 

@@ -27,6 +27,8 @@ from cli import main
 from cli import proofs as rooms
 from cli.facts import evm as evm_room
 from cli.facts import fetched, nodes
+from cli.facts import solana as solana_room
+from cli.facts import words as words_room
 from cli.facts.nodes import Nodes
 from cli.proofs import Refused
 from contracts import vectors
@@ -39,6 +41,7 @@ from settings import Settings
 from tests.api.proved import KEY, Evm, Solana
 from tests.contracts.evm_bond import EvmBond
 from tests.contracts.solana_runtime import SOL
+from workers import bonds
 
 AWAY = f"http://127.0.0.1:{free_port()}"
 Proof = dict[str, Any]
@@ -197,6 +200,12 @@ async def test_a_round_on_solana_is_proved_with_a_node_of_each_chain(played: Pla
     assert set((await statuses(played.on_solana, **both)).values()) == {OK}
     known = Settings(rpc={"solana-local": [played.solana_url], "evm-local": [played.evm_url]})
     assert set((await statuses(played.on_solana, settings=known)).values()) == {OK}
+    told = read(played.on_solana)
+    assert isinstance(told, RoundProof)
+    committed = (await nodes.read(told, Nodes(known))).committed
+    assert committed is not None
+    assert committed.final_at is not None
+    assert committed.final_at >= committed.time + 2  # 32 slots of a tenth of a second
 
 
 TAMPERED = (
@@ -249,9 +258,9 @@ async def test_a_node_that_contradicts_itself_is_not_believed(
     assert isinstance(told, RoundProof)
     view = evm_room.Bond.view
 
-    async def lying(bond: evm_room.Bond, verb: str, *args: object) -> Any:
+    async def lying(bond: evm_room.Bond, verb: str, *args: Any) -> list[int]:
         said = await view(bond, verb, *args)
-        return [b"\x01" * 32, *said[1:]] if verb == lie else said
+        return [1, *said[1:]] if verb == lie else said
 
     monkeypatch.setattr(evm_room.Bond, "view", lying)
     with pytest.raises(ChainError, match=f"contradicts itself: it keeps {words}"):
@@ -323,6 +332,11 @@ async def test_a_malformed_proof_is_refused_by_the_path_of_what_is_wrong(
         await fetched.round_proof("dice.0", AWAY, None)
     with pytest.raises(Refused, match=r"none\.json cannot be read: No such file"):
         await fetched.round_proof("dice.0", AWAY, tmp_path / "none.json")
+
+
+def test_the_accounts_of_solana_are_read_where_the_keeper_reads_them() -> None:
+    assert bonds.BATCH.size == solana_room.STATEMENTS
+    assert {number: kind for kind, number in bonds.KINDS.items()} == words_room.KINDS
 
 
 def test_only_what_quicknet_has_signed_is_its_draw() -> None:

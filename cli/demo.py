@@ -89,7 +89,7 @@ class Demo:
         casino = self.settings.default_casino
         await samples.give(self.settings.model_copy(update={"database_url": ground.database_url}))
         given = ground.environment(casino)
-        self.api_key, kept = keys.fresh("demo", keys.WALLETS)
+        self.api_key, kept = keys.fresh("demo", (*keys.WALLETS, "rounds:bet"))
         given["FAIRHOUSE_API_KEYS"] = keys.written([*self.settings.api_keys, kept])
         if not self.wake:
             given["FAIRHOUSE_WS"] = "{}"

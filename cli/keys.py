@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from settings import ApiKey, Role
 
-WALLETS: tuple[Role, ...] = ("wallets:read", "wallets:write", "rounds:bet")
+WALLETS: tuple[Role, ...] = ("wallets:read", "wallets:write")
 
 
 def fresh(name: str, roles: Sequence[Role], casino: str | None = None) -> tuple[str, ApiKey]:

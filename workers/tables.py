@@ -37,6 +37,7 @@ from workers.sealed import Sealer, WrongKey
 TICK_S = 0.5
 LONGEST_REST_S = 15.0
 RESEND_S = 20.0  # how long a sent tx is waited for before it is sent again
+REFUSED_S = 4.0  # how long what a chain refused is left alone
 ANCHOR_S = 30.0  # a root waits at most so long for others to be anchored with it
 ANCHOR_PART = 0.1  # of the reveal window, where that is less
 ANCHOR_MOST = 6
@@ -399,7 +400,10 @@ class TableKeeper:
                     self.table.name, first, numbers[0], [one.statement for one in run]
                 )
             except REFUSED as error:
-                logger.warning("{}: anchoring {}: {}", self.table.name, numbers, error)
+                # A chain's clock may be behind ours: what is closed here is not yet closed there.
+                logger.debug("{}: anchoring {}: {}", self.table.name, numbers, error)
+                for number in numbers:
+                    self.rest(("anchor", number), REFUSED_S)
                 continue
             await self.connection.execute(ANCHOR_TX, (tx, self.table.id, numbers))
 
@@ -415,6 +419,7 @@ class TableKeeper:
                 tx = await self.bond.reveal(self.table.name, one.first, one.number, seed, proof)
             except REFUSED as error:
                 logger.warning("{}: revealing {}: {}", self.table.name, one.number, error)
+                self.rest(("reveal", one.number), REFUSED_S)
                 continue
             await self.connection.execute(REVEAL_TX, (tx, self.table.id, one.number))
 
@@ -465,10 +470,14 @@ class TableKeeper:
         """Whether that was done just now; if not, it is from now on."""
         if self.resting_yet(what):
             return True
+        self.rest(what, RESEND_S)
+        return False
+
+    def rest(self, what: Any, seconds: float) -> None:
+        """Leave something alone for so long."""
         now = time.monotonic()
         self.again_at = {one: at for one, at in self.again_at.items() if at > now}
-        self.again_at[what] = now + RESEND_S
-        return False
+        self.again_at[what] = now + seconds
 
     def resting_yet(self, what: Any) -> bool:
         return self.again_at.get(what, 0.0) > time.monotonic()

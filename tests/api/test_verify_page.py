@@ -248,36 +248,41 @@ async def test_the_page_is_used_by_keyboard_and_read_without_seeing_it(page: Pag
 
 
 @needs_chromium
+@pytest.mark.parametrize("disk", [True, False], ids=["from disk", "from the server"])
 async def test_nothing_foreign_runs_in_the_page_or_is_loaded_by_it(
-    api: Api, browser: Browser
+    api: Api, browser: Browser, disk: bool
 ) -> None:
-    for address in (f"{api.url}/verify", PAGE.as_uri()):
-        page = await browser.new_page()
-        failed: dict[str, str | None] = {}
-        page.on("requestfailed", lambda one, failed=failed: failed.update({one.url: one.failure}))
-        answer = await page.goto(address)
-        await page.evaluate(
-            """() => {
-                const script = document.createElement("script");
-                script.textContent = "globalThis.foreign = true";
-                const picture = document.createElement("img");
-                picture.src = "http://127.0.0.1:9/picture.png";
-                const style = document.createElement("style");
-                style.textContent = "body { display: none }";
-                document.body.append(script, picture, style);
-            }"""
-        )
-        assert await page.evaluate("globalThis.foreign") is None
-        await expect(page.get_by_role("button", name="Check")).to_be_visible()
-        assert failed == {"http://127.0.0.1:9/picture.png": "csp"}
-        policy = await page.locator("meta[http-equiv]").get_attribute("content")
-        assert policy is not None
-        assert "unsafe" not in policy
-        assert policy.startswith("default-src 'none'; script-src 'sha256-")
-        if answer is not None and address.startswith("http"):
-            assert answer.headers["content-security-policy"] == "frame-ancestors 'none'"
-            assert answer.headers["referrer-policy"] == "no-referrer"
-        await page.close()
+    page = await browser.new_page()
+    failed: dict[str, str | None] = {}
+
+    def heard(request: Request) -> None:
+        failed[request.url] = request.failure
+
+    page.on("requestfailed", heard)
+    answer = await page.goto(PAGE.as_uri() if disk else f"{api.url}/verify")
+    await page.evaluate(
+        """() => {
+            const script = document.createElement("script");
+            script.textContent = "globalThis.foreign = true";
+            const picture = document.createElement("img");
+            picture.src = "http://127.0.0.1:9/picture.png";
+            const style = document.createElement("style");
+            style.textContent = "body { display: none }";
+            document.body.append(script, picture, style);
+        }"""
+    )
+    assert await page.evaluate("globalThis.foreign") is None
+    await expect(page.get_by_role("button", name="Check")).to_be_visible()
+    assert failed == {"http://127.0.0.1:9/picture.png": "csp"}
+    policy = await page.locator("meta[http-equiv]").get_attribute("content")
+    assert policy is not None
+    assert "unsafe" not in policy
+    assert policy.startswith("default-src 'none'; script-src 'sha256-")
+    if not disk:
+        assert answer is not None
+        assert answer.headers["content-security-policy"] == "frame-ancestors 'none'"
+        assert answer.headers["referrer-policy"] == "no-referrer"
+    await page.close()
 
 
 @needs_chromium

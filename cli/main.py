@@ -247,12 +247,12 @@ def _prove(
     had: Callable[[str], Awaitable[Any]], rpc: str | None, beacon_rpc: str | None, as_json: bool
 ) -> None:
     """Check a proof with the chains' own facts; `had` gives it, told where our own API is."""
-    rooms, nodes = import_module("cli.proofs"), import_module("cli.facts.nodes")
+    rooms, asking = import_module("cli.proofs"), import_module("cli.facts.asking")
     chosen = _quietly("verify")
 
     async def asked() -> tuple[Any, Any]:
         proof = await had(chosen.own_url)
-        return proof, await nodes.read(proof.told, nodes.Nodes(chosen, rpc, beacon_rpc))
+        return proof, await asking.read(proof.told, asking.Nodes(chosen, rpc, beacon_rpc))
 
     try:
         proof, facts = asyncio.run(asked())

@@ -25,11 +25,11 @@ from chains.solana import send as solana
 from chains.solana.rpc import Rpc
 from cli import main
 from cli import proofs as rooms
+from cli.facts import asking, fetched
 from cli.facts import evm as evm_room
-from cli.facts import fetched, nodes
 from cli.facts import solana as solana_room
 from cli.facts import words as words_room
-from cli.facts.nodes import Nodes
+from cli.facts.asking import Nodes
 from cli.proofs import Refused
 from contracts import vectors
 from contracts.solana import build
@@ -129,7 +129,7 @@ async def statuses(proof: Proof, **asked: Any) -> dict[str, str]:
     """The steps of a changed proof, by name, with the chain asked."""
     told = read(proof)
     assert isinstance(told, RoundProof)
-    found = await nodes.read(told, Nodes(asked.pop("settings", Settings()), **asked))
+    found = await asking.read(told, Nodes(asked.pop("settings", Settings()), **asked))
     return {step.name: step.status for step in rooms.checked(proof, found)}
 
 
@@ -202,7 +202,7 @@ async def test_a_round_on_solana_is_proved_with_a_node_of_each_chain(played: Pla
     assert set((await statuses(played.on_solana, settings=known)).values()) == {OK}
     told = read(played.on_solana)
     assert isinstance(told, RoundProof)
-    committed = (await nodes.read(told, Nodes(known))).committed
+    committed = (await asking.read(told, Nodes(known))).committed
     assert committed is not None
     assert committed.final_at is not None
     assert committed.final_at >= committed.time + 2  # 32 slots of a tenth of a second
@@ -264,7 +264,7 @@ async def test_a_node_that_contradicts_itself_is_not_believed(
 
     monkeypatch.setattr(evm_room.Bond, "view", lying)
     with pytest.raises(ChainError, match=f"contradicts itself: it keeps {words}"):
-        await nodes.read(told, Nodes(Settings(), played.evm_url))
+        await asking.read(told, Nodes(Settings(), played.evm_url))
 
 
 async def test_a_commitment_that_is_not_deep_enough_is_not_final_yet(played: Played) -> None:
@@ -356,6 +356,6 @@ def test_a_signature_is_its_signers_and_nobody_elses() -> None:
 
 def test_how_deep_is_final_follows_from_the_network_and_its_setting() -> None:
     depths = ("eip155:8453", "eip155:1", "eip155:31337", "eip155:999")
-    assert [nodes.depth_of(chain, Settings()) for chain in depths] == [300, 64, 2, 64]
+    assert [asking.depth_of(chain, Settings()) for chain in depths] == [300, 64, 2, 64]
     other = Settings().model_copy(update={"confirmations": {"base": 7}})
-    assert nodes.depth_of("eip155:8453", other) == 7
+    assert asking.depth_of("eip155:8453", other) == 7

@@ -1,4 +1,4 @@
-"""Nodes: which of them is asked about which chain, and whether it is of that chain."""
+"""Asking: which node is asked about which chain, and whether it is of that chain."""
 
 from __future__ import annotations
 

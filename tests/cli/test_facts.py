@@ -200,12 +200,6 @@ async def test_a_round_on_solana_is_proved_with_a_node_of_each_chain(played: Pla
     assert set((await statuses(played.on_solana, **both)).values()) == {OK}
     known = Settings(rpc={"solana-local": [played.solana_url], "evm-local": [played.evm_url]})
     assert set((await statuses(played.on_solana, settings=known)).values()) == {OK}
-    told = read(played.on_solana)
-    assert isinstance(told, RoundProof)
-    committed = (await asking.read(told, Nodes(known))).committed
-    assert committed is not None
-    assert committed.final_at is not None
-    assert committed.final_at >= committed.time + 2  # 32 slots of a tenth of a second
 
 
 TAMPERED = (

@@ -10,7 +10,7 @@ import signal
 from collections.abc import Awaitable, Callable
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import Annotated, Any, get_args
 
 import typer
 import uvloop
@@ -178,19 +178,91 @@ def checkpoint() -> None:
         raise refuse(str(error)) from None
 
 
+Url = Annotated[str, typer.Option(help="where the house answers; else this machine's own API")]
+Kept = Annotated[Path | None, typer.Option(help="a proof that is there already")]
+NodeUrl = Annotated[
+    str | None, typer.Option("--rpc", help="your node of the proof's chain; else the settings'")
+]
+BeaconUrl = Annotated[
+    str | None,
+    typer.Option(help="your node of the chain whose blocks are the beacon; else the settings'"),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="for programs")]
+
+
 @verify.command()
 def file(
     proof: Annotated[Path, typer.Argument(help="as /api/rounds/{id}/proof gives it")],
-    as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
+    rpc: NodeUrl = None,
+    beacon_rpc: BeaconUrl = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Check a proof of a round, a bet or a pair step by step, offline; exit code 1 if one fails."""
+    """Check a proof step by step, offline unless a node is named; exit code 1 if a step fails.
+
+    With a node, every step must hold.
+    """
     rooms = import_module("cli.proofs")
+    if rpc is not None or beacon_rpc is not None:
+        fetched = import_module("cli.facts.fetched")
+        _prove(lambda _: fetched.file_proof(proof), rpc, beacon_rpc, as_json)
+        return
     try:
         told = rooms.steps(proof)
     except rooms.Refused as error:
         raise refuse(str(error)) from None
     rooms.show(Console(), told, as_json=as_json)
     if rooms.holds(told) is False:
+        raise typer.Exit(1)
+
+
+@verify.command("round")
+def proved_round(
+    name: Annotated[str, typer.Argument(metavar="ROUND", help="such as numbers.17")],
+    url: Url = "",
+    file: Kept = None,
+    rpc: NodeUrl = None,
+    beacon_rpc: BeaconUrl = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check a round against the chain itself, step by step; exit code 1 unless every step holds."""
+    fetched = import_module("cli.facts.fetched")
+    _prove(lambda own: fetched.round_proof(name, url or own, file), rpc, beacon_rpc, as_json)
+
+
+@verify.command("bet")
+def proved_bet(
+    name: Annotated[str, typer.Argument(metavar="BET", help="its id in hex")],
+    url: Url = "",
+    file: Kept = None,
+    rpc: NodeUrl = None,
+    beacon_rpc: BeaconUrl = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check a bet and its round against the chain itself; exit code 1 unless every step holds."""
+    fetched = import_module("cli.facts.fetched")
+    _prove(lambda own: fetched.bet_proof(name, url or own, file), rpc, beacon_rpc, as_json)
+
+
+def _prove(
+    had: Callable[[str], Awaitable[Any]], rpc: str | None, beacon_rpc: str | None, as_json: bool
+) -> None:
+    """Check a proof with the chains' own facts; `had` gives it, told where our own API is."""
+    rooms, asking = import_module("cli.proofs"), import_module("cli.facts.asking")
+    chosen = _quietly("verify")
+
+    async def asked() -> tuple[Any, Any]:
+        proof = await had(chosen.own_url)
+        return proof, await asking.read(proof.told, asking.Nodes(chosen, rpc, beacon_rpc))
+
+    try:
+        proof, facts = asyncio.run(asked())
+        told = rooms.checked(proof.body, facts)
+    except (rooms.Refused, ChainError) as error:
+        raise refuse(" ".join(str(error).split())) from None
+    if not as_json:
+        typer.echo(proof.title)
+    rooms.show(Console(), told, facts, as_json=as_json)
+    if not rooms.holds(told):
         raise typer.Exit(1)
 
 

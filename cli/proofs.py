@@ -1,4 +1,4 @@
-"""Proof files put to the proof: every step as a line of a table, without any network."""
+"""Proofs put to the proof: every step as a line of a table, offline or with facts of a chain."""
 
 from __future__ import annotations
 
@@ -13,7 +13,16 @@ from rich.text import Text
 from chains.beacons import Forged
 from chains.beacons.drand import QUICKNET, check
 from chains.evm.address import keccak256
-from games.fairness.verify import FAILED, OK, UNCHECKED, Malformed, Step, verify
+from games.fairness.verify import (
+    FAILED,
+    OK,
+    UNCHECKED,
+    Facts,
+    Malformed,
+    Step,
+    verify,
+    write_facts,
+)
 
 MARKS = {OK: ("✓ ok", "green"), FAILED: ("✗ failed", "red"), UNCHECKED: ("– not checked", "yellow")}
 LARGEST = 200_000_000  # bytes; a pair of 65,536 bets is about half of it
@@ -26,12 +35,20 @@ class Refused(Exception):
 def steps(file: Path) -> list[Step]:
     """What can be said of a proof without asking any chain. Raises `Refused`."""
     try:
-        return verify(_read(file), recover=recover, drand=drand)
+        return verify(read_file(file), recover=recover, drand=drand)
     except Malformed as malformed:
         raise Refused(f"{file} is no proof: {malformed}") from None
 
 
-def _read(file: Path) -> object:
+def checked(proof: object, facts: Facts) -> list[Step]:
+    """What can be said of a proof with what a chain says of it. Raises `Refused`."""
+    try:
+        return verify(proof, facts=facts, recover=recover, drand=drand)
+    except Malformed as malformed:
+        raise Refused(f"the proof is malformed: {malformed}") from None
+
+
+def read_file(file: Path) -> object:
     try:
         if file.stat().st_size > LARGEST:
             raise Refused(f"{file} is too large for a proof")
@@ -61,14 +78,16 @@ def drand(number: int, signature: bytes) -> bool:
     return True
 
 
-def show(console: Console, told: list[Step], *, as_json: bool) -> None:
+def show(console: Console, told: list[Step], facts: Facts | None = None, *, as_json: bool) -> None:
     if as_json:
         rows = [
             {"step": one.name, "status": one.status, "expected": one.expected, "found": one.found}
             for one in told
         ]
-        said = orjson.dumps({"holds": holds(told), "steps": rows}, option=orjson.OPT_INDENT_2)
-        console.out(said.decode(), highlight=False)
+        said: dict[str, object] = {"holds": holds(told), "steps": rows}
+        if facts is not None:
+            said["facts"] = write_facts(facts)
+        console.out(orjson.dumps(said, option=orjson.OPT_INDENT_2).decode(), highlight=False)
         return
     table = Table(box=None, pad_edge=False, show_edge=False)
     table.add_column("mark", no_wrap=True)
@@ -79,7 +98,7 @@ def show(console: Console, told: list[Step], *, as_json: bool) -> None:
         mark, colour = MARKS[one.status]
         table.add_row(Text(mark, colour), one.name, Text(one.expected), Text(one.found))
     console.print(table)
-    console.print(Text(verdict(told)))
+    console.print(Text(verdict(told, asked=facts is not None)), soft_wrap=True)
 
 
 def holds(told: list[Step]) -> bool | None:
@@ -88,16 +107,17 @@ def holds(told: list[Step]) -> bool | None:
     return False if FAILED in found else None if UNCHECKED in found else True
 
 
-def verdict(told: list[Step]) -> str:
-    """One sentence that never says more than was checked."""
+def verdict(told: list[Step], *, asked: bool = False) -> str:
+    """One sentence that never says more than was checked; whether a node was `asked`."""
     counts = {status: sum(one.status == status for one in told) for status in MARKS}
     if counts[FAILED]:
         first = next(one.name for one in told if one.status == FAILED)
         more = f", and {counts[FAILED] - 1} more" if counts[FAILED] > 1 else ""
         return f"This proof does not hold: {first} failed{more}."
     if counts[UNCHECKED]:
+        without = "" if asked else " without a node"
         return (
             f"Nothing failed, and this is not proved yet: {counts[OK]} of {len(told)} steps hold, "
-            f"{counts[UNCHECKED]} could not be checked without a node."
+            f"{counts[UNCHECKED]} could not be checked{without}."
         )
     return f"This proof holds: all {len(told)} steps were checked and are right."

@@ -1,0 +1,1 @@
+"""Facts of rounds, read from the chains themselves by way of nodes that a person names."""

@@ -1,0 +1,127 @@
+"""Asking: which node is asked about which chain, and whether it is of that chain."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from chains import networks
+from chains.errors import ChainError
+from chains.evm.rpc import Rpc as EvmRpc
+from chains.networks import Network
+from chains.solana.rpc import Rpc as SolanaRpc
+from cli.facts import evm, solana
+from cli.proofs import Refused
+from games.fairness.rounds import BLOCK, of_chain
+from games.fairness.verify import Facts, RoundProof
+from settings import Settings
+
+RPCS: dict[str, type[EvmRpc] | type[SolanaRpc]] = {"evm": EvmRpc, "solana": SolanaRpc}
+KINDS = {"eip155": "evm", "solana": "solana"}
+LOCAL = "eip155:31337"
+UNKNOWN_DEPTH = 64  # blocks, on a chain of which nobody has said how deep is final
+
+AnyRpc = EvmRpc | SolanaRpc
+R = TypeVar("R", bound=EvmRpc | SolanaRpc)
+
+
+@dataclass(frozen=True, slots=True)
+class Nodes:
+    """Which nodes may be asked: a person's own choice first, then those of the settings."""
+
+    settings: Settings
+    rpc: str | None = None
+    beacon_rpc: str | None = None
+
+
+async def read(proof: RoundProof, nodes: Nodes) -> Facts:
+    """What the chains have of a round. Raises `Refused`, or `ChainError` for a node's failure."""
+    async with _of_round(proof, nodes) as rpc:
+        if isinstance(rpc, SolanaRpc):
+            facts = await solana.read_facts(rpc, proof)
+        else:
+            depth = depth_of(proof.round.chain.decode(), nodes.settings)
+            facts = await evm.read_facts(rpc, proof, depth=depth)
+    if proof.beacon.beacon.kind != BLOCK:
+        return facts
+    async with _of_beacon(proof, nodes) as blocks:
+        if blocks is None:
+            return facts
+        return replace(facts, block=await evm.read_block(blocks, proof.beacon.beacon.round))
+
+
+def depth_of(chain: str, settings: Settings) -> int:
+    """How many blocks make one final on an EVM chain."""
+    for network in _known():
+        if (network.caip2 or (network.chain == "evm" and LOCAL)) == chain:
+            return settings.confirmations.get(network.name, network.confirmations)
+    return UNKNOWN_DEPTH
+
+
+@contextlib.asynccontextmanager
+async def _of_round(proof: RoundProof, nodes: Nodes) -> AsyncIterator[AnyRpc]:
+    chain = proof.round.chain.decode()
+    kind = KINDS.get(chain.partition(":")[0])
+    if kind is None:
+        raise Refused(f"no rounds are read from {chain}: only from eip155 and solana")
+    async with contextlib.AsyncExitStack() as stack:
+        if nodes.rpc is not None:
+            rpc = _opened(stack, RPCS[kind], [nodes.rpc], nodes.settings)
+            if (found := await rpc.network()) != chain:
+                raise Refused(f"the proof is of {chain}, and the node of --rpc is of {found}")
+            yield rpc
+            return
+        for network, urls in _set(nodes.settings, kind):
+            if network.caip2 not in (None, chain):
+                continue
+            rpc = _opened(stack, RPCS[kind], urls, nodes.settings)
+            if (found := await rpc.network()) == chain:
+                yield rpc
+                return
+            if network.caip2 is not None:
+                raise Refused(f"the proof is of {chain}, and the node of {network.name} of {found}")
+        raise Refused(f"the settings name no node of {chain}: say one with --rpc")
+
+
+@contextlib.asynccontextmanager
+async def _of_beacon(proof: RoundProof, nodes: Nodes) -> AsyncIterator[EvmRpc | None]:
+    """The node of the chain whose block was the beacon; None when nobody has named one."""
+    wanted = proof.beacon.beacon.chain_hash
+    async with contextlib.AsyncExitStack() as stack:
+        own = of_chain(proof.round.chain) == wanted
+        named = nodes.beacon_rpc or (nodes.rpc if own else None)
+        if named is not None:
+            rpc = _opened(stack, EvmRpc, [named], nodes.settings)
+            if of_chain((found := await rpc.network()).encode()) != wanted:
+                raise Refused(f"the beacon is a block of another chain than {found}")
+            yield rpc
+            return
+        for network, urls in _set(nodes.settings, "evm"):
+            if network.caip2 and of_chain(network.caip2.encode()) != wanted:
+                continue
+            rpc = _opened(stack, EvmRpc, urls, nodes.settings)
+            with contextlib.suppress(ChainError):  # another one of the settings may be it
+                if of_chain((await rpc.network()).encode()) == wanted:
+                    yield rpc
+                    return
+        yield None
+
+
+def _opened(
+    stack: contextlib.AsyncExitStack, made: type[R], urls: list[str], settings: Settings
+) -> R:
+    rpc = made(urls, rate=settings.rpc_rate, timeout_s=settings.rpc_timeout_s)
+    stack.push_async_callback(rpc.close)
+    return rpc
+
+
+def _known() -> list[Network]:
+    return [networks.load(name) for name in networks.names()]
+
+
+def _set(settings: Settings, kind: str) -> list[tuple[Network, list[str]]]:
+    """The networks of a kind that the settings have nodes of."""
+    known = {network.name: network for network in _known() if network.chain == kind}
+    return [(known[name], urls) for name, urls in settings.rpc.items() if name in known]

@@ -17,6 +17,7 @@ from api.state import Row, State
 REDIS_S = 2.0
 SILENT_S = 15.0
 STANDING_S = 60.0
+LATE_S = 30.0  # after its close a round has its result within 6 s, or its beacon is late
 UNPAID_S = 900.0  # finality takes a quarter of an hour where it is slow
 LATE_CHECKS = 3  # missed in a row, and a law is said not to be looked at
 
@@ -69,6 +70,7 @@ async def line_state(house: State) -> Report:
         outbox = await house.row(queries.OUTBOX, {})
         dead = await house.row(queries.DEAD, {})
         withdrawals = await house.rows(queries.WITHDRAWALS, {})
+        tables = await house.rows(queries.TABLES, {"late_s": LATE_S})
         laws = await house.rows(queries.LAWS, {})
         processes = await house.rows(queries.PROCESSES, {"silent_s": SILENT_S})
     except (psycopg.Error, PoolTimeout) as error:
@@ -82,6 +84,7 @@ async def line_state(house: State) -> Report:
         "outbox": outbox,
         "dead_letters": (dead or {}).get("dead", 0),
         "withdrawals": withdrawals,
+        "tables": tables,
         "laws": [told(law, house.settings.laws_s) for law in laws],
         "processes": kinds(processes, house.settings.processes),
     }
@@ -127,6 +130,14 @@ def troubles(report: Report) -> list[str]:
     if outbox and outbox["waiting"] and outbox["oldest_s"] > SILENT_S:
         said.append(f"{outbox['waiting']} messages wait to be relayed")
     said += [line for one in report.get("withdrawals", []) for line in unpaid(one)]
+    for table in report.get("tables", []):
+        name = table["table"]
+        if not table["open"]:
+            said.append(f"the table {name} is stopped: a seed was not at its bond in time")
+        elif not table["commits"]:
+            said.append(f"the table {name} gets no more rounds; /api/tables says why")
+        if table["late"]:
+            said.append(f"{table['late']} rounds of {name} should be over")
     for law in report.get("laws", []):
         name = law["name"]
         if law["holds"] is False:

@@ -19,6 +19,12 @@ LAWS: tuple[tuple[str, str, Callable[[dict[str, Any]], float]], ...] = (
     ("checked_seconds", "Time since a law was checked.", lambda law: law["checked_s_ago"]),
 )
 
+TABLES = (
+    ("open", "Whether a table takes bets."),
+    ("commits", "Whether a table gets more rounds."),
+    ("late", "Rounds that should be over."),
+)
+
 REQUESTS = CollectorRegistry()
 ANSWERED = Counter(
     "fairhouse_http_requests", "Requests answered.", ("method", "status"), registry=REQUESTS
@@ -54,6 +60,11 @@ class Line(Collector):
         waiting = (report.get("outbox") or {}).get("waiting", 0)
         yield gauge("outbox_waiting", "Messages not yet relayed.", float(waiting))
         yield gauge("dead_letters", "Undecodable events.", float(report.get("dead_letters", 0)))
+        for name, said in TABLES:
+            family = GaugeMetricFamily(f"fairhouse_table_{name}", said, labels=("table",))
+            for table in report.get("tables", []):
+                family.add_metric((table["table"],), float(table[name]))
+            yield family
         waiting_out = GaugeMetricFamily(
             "fairhouse_withdrawals",
             "Withdrawals under way.",

@@ -470,6 +470,7 @@ class Health(BaseModel):
     outbox: dict[str, Any] | None = None
     dead_letters: int = 0
     withdrawals: list[dict[str, Any]] = []
+    tables: list[dict[str, Any]] = []
     laws: list[dict[str, Any]] = []
     processes: list[dict[str, Any]] = []
 

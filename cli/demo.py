@@ -27,7 +27,7 @@ from settings import Settings
 
 __all__ = ["Demo", "Refused", "StartFailed", "TooManyRestarts"]
 
-READY_S = 60.0
+READY_S = 120.0
 LOCAL = {"0.0.0.0": "127.0.0.1", "::": "127.0.0.1"}
 
 SUPPLIED = "SELECT count(*) FROM seed_batches WHERE state = 'confirmed'"

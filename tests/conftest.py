@@ -26,6 +26,7 @@ _numbers = itertools.count()
 LONG = (
     "workers/test_keeper.py",
     "cli/test_demo.py",
+    "workers/test_dealer.py",
     "flow/test_line.py",
     "workers/test_keeper_answers.py",
     "cli/test_backfill.py",

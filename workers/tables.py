@@ -275,7 +275,8 @@ class TableKeeper:
         try:
             tx = await self.bond.commit(name, batch.root, schedule)
         except REFUSED as error:
-            await self.trouble(f"committing from {schedule.first}: {error}")
+            logger.warning("{}: committing from {}: {}", self.table.name, schedule.first, error)
+            await self.trouble(f"the bond does not take the seeds from {schedule.first}")
             return
         await self.connection.execute(SENT, (tx, self.table.id, schedule.first))
 

@@ -23,6 +23,14 @@ SELECT name, holds, error IS NULL AS known, faults, since,
     extract(epoch FROM now() - checked_at)::float AS checked_s_ago, took_ms
 FROM laws ORDER BY name
 """
+# A round is over on time or late; a table without rounds to come has a trouble, or nobody keeps it.
+TABLES = """
+SELECT t.name AS "table", t.trouble IS NULL AS commits, t.paused_at IS NULL AS open, (
+    SELECT count(*) FROM rounds WHERE table_id = t.id AND state IN ('waiting', 'closed', 'drawn')
+        AND closes_at < clock_timestamp() - make_interval(secs => %(late_s)s)
+) AS late
+FROM round_tables t ORDER BY t.name
+"""
 DEAD = "SELECT count(*) AS dead FROM dead_letters"
 PROCESSES = """
 SELECT process, count(*) FILTER (WHERE seen_s_ago < %(silent_s)s) AS live,

@@ -138,6 +138,60 @@ const health = async () => {
   byId("troubles").replaceChildren(...(said.troubles || []).map((trouble) => element("li", trouble)));
 };
 
+// A countdown runs by the house's clock, whatever this machine's says.
+const clocks = new Map(); // table -> what its countdown shows, until when
+const countdown = () => {
+  for (const { shown, opens, closes, ahead } of clocks.values()) {
+    const now = Date.now() + ahead;
+    const [words, until] = now < opens ? ["opens in", opens] : ["closes in", closes];
+    shown.textContent = until > now ? `${words} ${((until - now) / 1000).toFixed(1)} s` : "drawing";
+  }
+};
+
+const link = (text, to) => {
+  const made = element("a", text);
+  made.href = to;
+  return made;
+};
+
+const outcome = (last) => {
+  if (!last) return "none yet";
+  if (last.result === null) return last.state;
+  return Array.isArray(last.result) ? [...last.result].sort((one, other) => one - other).join(" ") : last.result;
+};
+
+const table = async (one) => {
+  const { items } = await read(`/api/rounds/recent?table=${one.table}&limit=5`);
+  const last = items.find(({ result }) => result !== null);
+  const made = card(one.table, [
+    ["last result", outcome(last || items[0])],
+    ["bets", one.round ? one.round.bets : "–"],
+  ], one.trouble || one.paused ? "round bad" : "round");
+  made.dataset.table = one.table;
+  const shown = element("p", one.paused ? "stopped" : "no round", "clock");
+  const told = element("p", undefined, "quiet");
+  if (one.round) {
+    told.append(`round ${one.round.number}, committed in `, element("code", short(one.round.tx)));
+    told.lastChild.title = one.round.tx;
+    const times = [one.round.opens_at, one.round.closes_at, one.round.server_time].map(Date.parse);
+    clocks.set(one.table, { shown, opens: times[0], closes: times[1], ahead: times[2] - Date.now() });
+  } else clocks.delete(one.table);
+  if (last) {
+    const proof = `/verify?proof=${encodeURIComponent(`/api/rounds/${last.id}/proof`)}`;
+    told.append(one.round ? " · " : "", link(`verify round ${last.round}`, proof));
+  }
+  made.append(shown, told);
+  return made;
+};
+
+const tables = async () => {
+  const { items } = await read("/api/tables");
+  const made = await Promise.all(items.map(table));
+  byId("rounds").hidden = !made.length;
+  byId("tables").replaceChildren(...made);
+  countdown();
+};
+
 // The newest bets as they are now, in the place of whatever was shown, then what came meanwhile.
 const recent = async () => {
   const mine = (held = []);
@@ -192,7 +246,7 @@ const listen = (url) => {
 // Looks again and again; a house that does not answer is asked again, and said to be silent.
 const look = async () => {
   try {
-    await Promise.all([health(), totals()]);
+    await Promise.all([health(), totals(), tables()]);
     wait("house", "");
   } catch {
     wait("house", "no answer");
@@ -210,3 +264,4 @@ const begin = async () => {
 
 begin();
 look();
+setInterval(countdown, 100);

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import re
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,6 +15,7 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
+from playwright.async_api import Page, expect
 
 from casino.commands import run_many
 from casino.rounds import courses, settlements, tables
@@ -23,7 +25,7 @@ from games.fairness import merkle
 from games.fairness.rounds import BLOCK, Beacon, of_chain
 from games.fairness.verify import FAILED, verify
 from settings import Settings
-from tests.api.conftest import EVM, Api, key
+from tests.api.conftest import CHROMIUM, EVM, Api, key
 from tests.api.test_reads import problem
 from tests.casino.rounds.dealt import SIGNER, sign
 from workers import relay
@@ -262,3 +264,22 @@ async def relaying(api: Api) -> AsyncIterator[None]:
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on the PATH")
+async def test_the_page_counts_down_and_leads_to_a_proof_of_the_last_round(
+    played: Played, owner: httpx.AsyncClient, api: Api, page: Page
+) -> None:
+    await bet(owner, played, await funded(owner))
+    await page.goto(api.url)
+    card = page.locator(f"[data-table={played.table.name}]")
+    await expect(card.locator(".clock")).to_contain_text("closes in", timeout=60_000)
+    await expect(card.locator("code")).to_have_attribute("title", "0x" + "cc" * 32)
+    await played.over()
+    verify_it = card.get_by_role("link", name="verify round 0")
+    await expect(verify_it).to_be_visible(timeout=60_000)
+    shown = (await owner.get(f"/api/rounds/{played.table.name}.0")).json()
+    await expect(card).to_contain_text(str(shown["result"]))
+    await verify_it.click()
+    await expect(page).to_have_url(re.compile(r"/verify\?proof="))
+    await expect(page.locator("body")).to_contain_text("outcome", timeout=60_000)

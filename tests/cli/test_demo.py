@@ -20,7 +20,7 @@ from websockets.asyncio.client import connect
 
 from local.process import Child, alive, free_port, spawn
 
-READY_S, STOP_S = 60.0, 20.0
+READY_S, STOP_S = 120.0, 20.0
 PROCESSES = {
     "demo",
     "postgres",
@@ -33,6 +33,7 @@ PROCESSES = {
     "relay",
     "auditor",
     "keeper",
+    "dealer",
     "worker chain",
     "worker interpretation",
     "worker stats",
@@ -97,7 +98,7 @@ async def gone(pids: dict[str, int]) -> dict[str, int]:
     return left
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(360)
 async def test_a_measured_run_finds_nothing_missing_and_nothing_doubled(tmp_path: Path) -> None:
     report = tmp_path / "report.json"
     options = ("--headless", "--for", "8", "--report", str(report))
@@ -117,7 +118,7 @@ async def test_a_measured_run_finds_nothing_missing_and_nothing_doubled(tmp_path
     assert not (tmp_path / "data" / "demo.json").exists()
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(360)
 async def test_a_run_tells_others_where_everything_is_and_ctrl_c_leaves_nothing(
     tmp_path: Path,
 ) -> None:

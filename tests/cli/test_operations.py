@@ -107,6 +107,10 @@ def looked(count: object) -> dict[str, Any]:
             {"network": "<network>", "withdrawals": count, "oldest_s": 9999, **one}
             for one in UNPAID
         ],
+        "tables": [
+            {"table": "<table>", "open": False, "commits": False, "late": 0},
+            {"table": "<table>", "open": True, "commits": False, "late": count},
+        ],
         "laws": [LAW | one for one in ({"holds": False}, {"known": False}, {"late": True})],
         "processes": [{"process": "<process>", "expected": True, "live": 0, "silent": 1}],
     }

@@ -30,6 +30,7 @@ from tests.api.test_reads import problem
 from tests.casino.rounds.dealt import SIGNER, sign
 from workers import relay
 
+HARMLESS = "WebSocket connection"  # the page has no feed here
 GOLD = "casino:fairhouse/GOLD_COINS"
 BEACON = Beacon(BLOCK, of_chain(EVM.encode()), 17, b"\xab" * 32)
 LIMITS = Limits(least=1, most=100, most_win=10_000, most_player=150)

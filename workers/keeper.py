@@ -19,6 +19,7 @@ from typing import Any
 import psycopg
 from loguru import logger
 
+from casino.sealed import Sealer
 from chains import manifest
 from chains.errors import ChainError, RpcError
 from chains.redaction import plainly
@@ -28,7 +29,7 @@ from settings import Settings
 from workers import deposits, houses, senders, tables, withdrawals
 from workers.houses import REFUSED, Batch, EvmHouse, Foreign, House, OpenBet, SolanaHouse
 from workers.leader import Connection, connect, leads
-from workers.sealed import Proofs, Sealer, WrongKey, draw, place, tried
+from workers.sealed import Proofs, WrongKey, draw, place, tried
 
 LEADER = 7_302_114_004  # any number that nothing else locks
 STANDBY_S = 1.0

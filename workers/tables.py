@@ -21,6 +21,7 @@ from loguru import logger
 from casino.rounds import courses, tables
 from casino.rounds.seats import SKIPPED
 from casino.rounds.tables import Limits, Table
+from casino.sealed import Sealer
 from casino.sources import native
 from chains.errors import ChainError, RpcError
 from chains.redaction import plainly
@@ -32,7 +33,7 @@ from workers import senders
 from workers.bonds import Bond, EvmBond, SolanaBond, Statement
 from workers.houses import REFUSED
 from workers.leader import Connection, connect
-from workers.sealed import Sealer, WrongKey
+from workers.sealed import WrongKey
 
 TICK_S = 0.5
 LONGEST_REST_S = 15.0

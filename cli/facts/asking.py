@@ -20,8 +20,6 @@ from settings import Settings
 
 RPCS: dict[str, type[EvmRpc] | type[SolanaRpc]] = {"evm": EvmRpc, "solana": SolanaRpc}
 KINDS = {"eip155": "evm", "solana": "solana"}
-LOCAL = "eip155:31337"
-UNKNOWN_DEPTH = 64  # blocks, on a chain of which nobody has said how deep is final
 
 AnyRpc = EvmRpc | SolanaRpc
 R = TypeVar("R", bound=EvmRpc | SolanaRpc)
@@ -42,7 +40,8 @@ async def read(proof: RoundProof, nodes: Nodes) -> Facts:
         if isinstance(rpc, SolanaRpc):
             facts = await solana.read_facts(rpc, proof)
         else:
-            depth = depth_of(proof.round.chain.decode(), nodes.settings)
+            chain = proof.round.chain.decode()
+            depth = networks.depth_of(chain, nodes.settings.confirmations)
             facts = await evm.read_facts(rpc, proof, depth=depth)
     if proof.beacon.beacon.kind != BLOCK:
         return facts
@@ -50,14 +49,6 @@ async def read(proof: RoundProof, nodes: Nodes) -> Facts:
         if blocks is None:
             return facts
         return replace(facts, block=await evm.read_block(blocks, proof.beacon.beacon.round))
-
-
-def depth_of(chain: str, settings: Settings) -> int:
-    """How many blocks make one final on an EVM chain."""
-    for network in _known():
-        if (network.caip2 or (network.chain == "evm" and LOCAL)) == chain:
-            return settings.confirmations.get(network.name, network.confirmations)
-    return UNKNOWN_DEPTH
 
 
 @contextlib.asynccontextmanager

@@ -132,7 +132,7 @@ async def read_committed(bond: Bond, proof: RoundProof, depth: int) -> Committed
             tx=_written(one.tx, proof.commitment.tx),
             position=at,
             time=await bond.time(at),
-            final_at=await _final_at(bond, at, depth),
+            final_at=await bond.rpc.final_at(at, depth),
         )
     return None
 
@@ -160,12 +160,6 @@ def _written(tx: str, as_: bytes) -> bytes:
 
 def _bytes(word: int) -> bytes:
     return word.to_bytes(WORD, "big")
-
-
-async def _final_at(bond: Bond, position: int, depth: int) -> int | None:
-    if position > bond.final or position + depth > await bond.rpc.head():
-        return None
-    return await bond.time(position + depth)
 
 
 async def _of_round(

@@ -17,8 +17,6 @@ from games.fairness.rounds import Schedule
 from games.fairness.verify import Anchored, Committed, Facts, Revealed, RoundProof
 
 FINAL: Commitment = "finalized"
-SLOTS_TO_FINAL = 32
-SLOTS_LOOKED_AT = 500  # for the first that was not skipped
 STATEMENTS = 240  # where they begin in a batch's account, 32 bytes for each round
 MOST_PAGES = 20  # of a thousand transactions that touched one batch
 TOGETHER = 8
@@ -61,7 +59,7 @@ class Bond:
     async def statement(self, place: int) -> bytes | None:
         """What the batch's account keeps for one of its rounds; None once it is released."""
         data = await self.rpc.data(self._batch, at=FINAL)
-        if data is None:
+        if not data:  # anybody may send lamports to where it was
             return None
         at = STATEMENTS + 32 * place
         if len(data) < at + 32:
@@ -123,26 +121,9 @@ async def read_committed(
             tx=proof.commitment.tx,
             position=one.position,
             time=one.time,
-            final_at=await _final_at(bond.rpc, one.position),
+            final_at=await bond.rpc.final_at(one.position),
         )
     return None
-
-
-async def _final_at(rpc: Rpc, slot: int) -> int | None:
-    """The time of the first block 32 slots on; None while that one is not final itself."""
-    lower, head = slot + SLOTS_TO_FINAL, await rpc.finalized()
-    if head < lower:
-        return None
-    upper = min(lower + SLOTS_LOOKED_AT, head)
-    asked = [lower, upper, {"commitment": FINAL}]
-    slots = await rpc.node.ask("getBlocks", asked, list[int])
-    if not slots or not lower <= slots[0] <= upper:
-        raise RpcError(f"the node has no block at slot {lower} or soon after", retryable=False)
-    kind: Any = int | None
-    time = await rpc.node.ask("getBlockTime", [slots[0]], kind)
-    if time is None:
-        raise RpcError(f"the node gives no time of slot {slots[0]}", retryable=False)
-    return int(time)
 
 
 async def _of_round(

@@ -26,7 +26,7 @@ from chains.redaction import plainly
 from chains.solana import send as solana
 from db import session
 from settings import Settings
-from workers import deposits, houses, senders, tables, withdrawals
+from workers import deposits, houses, pairs, senders, tables, withdrawals
 from workers.houses import REFUSED, Batch, EvmHouse, Foreign, House, OpenBet, SolanaHouse
 from workers.leader import Connection, connect, leads
 from workers.sealed import Proofs, WrongKey, draw, place, tried
@@ -147,6 +147,8 @@ async def lead(settings: Settings, wanted: Sequence[Any], wallets: senders.Walle
                     tasks.create_task(withdrawals.pay(means, introduced))
             for table in settings.tables:
                 tasks.create_task(tables.tend(settings, table, wallets))
+            if settings.pairs is not None:
+                tasks.create_task(pairs.tend(settings, settings.pairs, wallets))
             tasks.create_task(deposits.follow(settings, settings.sources))
             while True:
                 await connection.execute("SELECT 1")  # the lock lives as long as this answers

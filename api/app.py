@@ -12,6 +12,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
+from api.booths import booths_of
 from api.documents import SPEC
 from api.envelope import Envelope
 from api.errors import HANDLERS
@@ -22,6 +23,7 @@ from api.routes import (
     casino,
     health,
     page,
+    pairs,
     players,
     providers,
     rewards,
@@ -37,11 +39,15 @@ STATIC = Path(__file__).parent / "static"
 
 
 def build(settings: Settings) -> Starlette:
-    """The app; its connections live as long as its lifespan."""
+    """The app; its connections live as long as its lifespan.
+
+    Raises `ChainError` on a mistake in the settings.
+    """
+    booths = booths_of(settings)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with opened(settings) as house, studio.resuming(settings):
+        async with opened(settings, booths) as house, studio.resuming(settings):
             app.state.house = house
             yield
 
@@ -57,6 +63,7 @@ def build(settings: Settings) -> Starlette:
             *health.ROUTES,
             *casino.ROUTES,
             *rounds.ROUTES,
+            *pairs.ROUTES,
             *bets.ROUTES,
             *bonuses.ROUTES,
             *players.ROUTES,

@@ -14,6 +14,7 @@ from psycopg_pool import AsyncConnectionPool
 from redis.asyncio import Redis
 from starlette.requests import Request
 
+from api.booths import Booths
 from api.desk import Desk
 from api.feed.hub import Hub
 from api.tables import Tables
@@ -39,6 +40,7 @@ class State:
     redis: Redis
     hub: Hub
     tables: Tables
+    booths: Booths
     desk: Desk
 
     async def rows(self, query: str, values: Mapping[str, Any]) -> list[Row]:
@@ -53,7 +55,7 @@ class State:
 
 
 @contextlib.asynccontextmanager
-async def opened(settings: Settings) -> AsyncIterator[State]:
+async def opened(settings: Settings, booths: Booths) -> AsyncIterator[State]:
     """The state for as long as the process serves; a database that is away is waited for."""
     pool: Pool = AsyncConnectionPool(
         plain(settings.database_url),
@@ -73,7 +75,7 @@ async def opened(settings: Settings) -> AsyncIterator[State]:
         hub = Hub(redis)
         reading = asyncio.create_task(hub.run())
         try:
-            yield State(settings, pool, redis, hub, Tables(), desk)
+            yield State(settings, pool, redis, hub, Tables(), booths, desk)
         finally:
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)

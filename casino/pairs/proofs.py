@@ -40,7 +40,7 @@ UNCHOSEN = b"-"
 async def proof(
     connection: rows.Connection, booth: Booth, key: PairKey, *, first: int = 0, most: int = MOST
 ) -> dict[str, object] | None:
-    """The proof of a pair and its bets from the nonce `first` on, as `docs/fairness/proof.md` has it.
+    """The proof of a pair and its bets from the nonce `first` on, by `docs/fairness/proof.md`.
 
     None for a pair whose seed the final chain does not show yet.
     """

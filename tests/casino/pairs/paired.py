@@ -156,8 +156,8 @@ class Paired:
     async def final(self, number: int) -> None:
         async with transaction() as session:
             connection = await driver(session)
-            said = {"tx": "0x" + "cc" * 32, "position": 7, "time": FINAL_AT - 9}
-            assert await courses.confirm(connection, self.booth, number, **said, final_at=FINAL_AT)
+            where: dict[str, Any] = {"tx": "0x" + "cc" * 32, "position": 7, "time": FINAL_AT - 9}
+            assert await courses.confirm(connection, self.booth, number, **where, final_at=FINAL_AT)
 
     async def activated(self, number: int) -> list[PairKey]:
         async with transaction() as session:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import pytest
 
+from casino.commands import Command
 from casino.pairs import courses
 from casino.pairs.records import PairKey
 from db.session import driver, transaction
@@ -181,10 +181,10 @@ async def test_a_bet_and_the_end_of_its_pair_at_once_leave_one_order(paired: Pai
     ada = await paired.player()
     key = await paired.active(ada)
 
-    async def run(command: Any) -> str | None:
+    async def run(command: Command) -> str | None:
         return (await paired.run(command)).code
 
-    commands = [paired.bet(key, 20) for _ in range(8)]
+    commands: list[Command] = [paired.bet(key, 20) for _ in range(8)]
     commands.insert(4, paired.retire(key))
     codes = await asyncio.gather(*map(run, commands))
     taken = [code for at, code in enumerate(codes) if at != 4].count(None)

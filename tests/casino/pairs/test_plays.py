@@ -73,7 +73,7 @@ async def test_a_revealed_pair_is_verified_from_its_file_and_the_chain_alone(
     assert [step.found for step in steps if step.name == "receipts"] == ["nonces 0..7"]
     part = await paired.proof(key, first=6)
     assert part is not None
-    assert [bet["nonce"] for bet in part["bets"]] == ["6", "7"]  # type: ignore[attr-defined]
+    assert [bet["nonce"] for bet in part["bets"]] == ["6", "7"]
 
 
 async def test_a_pair_without_a_bet_is_proved_like_any_other(paired: Paired) -> None:

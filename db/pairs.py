@@ -132,6 +132,8 @@ class PairBet(SQLModel, table=True):
     __tablename__ = "pair_bets"
     __table_args__ = (
         UniqueConstraint("transfer_id"),
+        UniqueConstraint("paid_id"),
+        Index("pair_bets_at", "at", postgresql_using="brin"),
         CheckConstraint(
             "stake > 0 AND cash >= 0 AND bonus >= 0 AND cash + bonus = stake AND payout >= 0",
             name="pair_bets_split",

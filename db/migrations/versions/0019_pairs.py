@@ -110,7 +110,7 @@ CREATE TABLE pair_bets (
     result jsonb NOT NULL,
     payout numeric(78, 0) NOT NULL,
     transfer_id bigint NOT NULL UNIQUE,
-    paid_id bigint,
+    paid_id bigint UNIQUE,
     at timestamptz NOT NULL,
     PRIMARY KEY (player_id, epoch, nonce),
     CHECK (nonce BETWEEN 0 AND 65535),
@@ -118,6 +118,8 @@ CREATE TABLE pair_bets (
     CONSTRAINT pair_bets_split CHECK (stake > 0 AND cash >= 0 AND bonus >= 0
         AND cash + bonus = stake AND payout >= 0)
 );
+CREATE INDEX pair_bets_at ON pair_bets USING brin (at)
+    WITH (pages_per_range = 16, autosummarize = on);
 """
 
 # For everybody. A seed is its pair's for good, and once retired a pair is only revealed.

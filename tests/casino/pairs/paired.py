@@ -49,7 +49,7 @@ class Paired:
     batches: int = 0
 
     @classmethod
-    async def at(cls, **changed: Any) -> Paired:
+    async def at(cls, *, program: str | None = None, **changed: Any) -> Paired:
         """A new booth in a new casino."""
         number = next(_numbers)
         async with transaction() as session:
@@ -67,7 +67,7 @@ class Paired:
                 casino_id=casino_id,
                 casino=f"booths-{number}",
                 network=NETWORK,
-                program=f"0x{number:040x}",
+                program=program or f"0x{number:040x}",
                 asset=ASSET,
                 beacon="block:evm-local",
                 games={game: await booths.keep(connection, game, "") for game in GAMES},

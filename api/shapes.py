@@ -471,6 +471,7 @@ class Health(BaseModel):
     dead_letters: int = 0
     withdrawals: list[dict[str, Any]] = []
     tables: list[dict[str, Any]] = []
+    pairs: list[dict[str, Any]] = []
     laws: list[dict[str, Any]] = []
     processes: list[dict[str, Any]] = []
 

@@ -14,6 +14,8 @@ from games.fairness.verify.reading import Fields, number, text
 class Committed:
     """A commitment as the contract keeps it; a pair's has neither table nor schedule.
 
+    It has a number instead, and the kind of beacon that activates its pairs; a round's has not.
+
     Times are those of blocks, in unix seconds. `final_at` is when it could no longer be undone,
     None while it can. Nobody can ask a node later when a block became final: take the time of
     the block that made it so by the chain's rule, such as 32 slots on for Solana.
@@ -27,6 +29,8 @@ class Committed:
     position: int  # slot or height
     time: int
     final_at: int | None
+    number: int | None = None
+    kind: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,6 +128,8 @@ class PairProof:
     signer: bytes
     count: int
     bets: tuple[PairBet, ...]
+    number: int = 0
+    beacon: bytes = DRAND
 
 
 def read(proof: object) -> RoundProof | PairProof:

@@ -18,6 +18,7 @@ from aiohttp import web
 from typer.testing import CliRunner
 
 import logs
+from chains import networks
 from chains.errors import ChainError
 from chains.evm import send as evm
 from chains.evm.rpc import Rpc as EvmRpc
@@ -350,6 +351,6 @@ def test_a_signature_is_its_signers_and_nobody_elses() -> None:
 
 def test_how_deep_is_final_follows_from_the_network_and_its_setting() -> None:
     depths = ("eip155:8453", "eip155:1", "eip155:31337", "eip155:999")
-    assert [asking.depth_of(chain, Settings()) for chain in depths] == [300, 64, 2, 64]
-    other = Settings().model_copy(update={"confirmations": {"base": 7}})
-    assert asking.depth_of("eip155:8453", other) == 7
+    assert [networks.depth_of(chain) for chain in depths] == [300, 64, 2, 64]
+    known = {"base": 7}
+    assert [networks.depth_of(chain, known) for chain in depths] == [7, 64, 2, 64]

@@ -260,7 +260,8 @@ class Solana:
             await asyncio.sleep(0.2)
 
     async def listed(self, tx: str) -> tuple[int, int]:
-        """Slot and time of a transaction, as its node says."""
-        how = {"encoding": "json", "commitment": "confirmed", "maxSupportedTransactionVersion": 0}
-        answer = await self.rpc.node.ask("getTransaction", [tx, how], dict)
-        return int(answer["slot"]), int(answer["blockTime"])
+        """Slot and time of a transaction, as its node lists it."""
+        found = await self.rpc.signatures(str(self.program.address), before=None, until=None)
+        [one] = [one for one in found if one.signature == tx]
+        assert one.block_time is not None
+        return one.slot, one.block_time

@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import psycopg
@@ -23,7 +24,7 @@ from chains.evm import send as evm
 from chains.evm.decode import Decoder
 from chains.evm.logs import raws
 from db import session
-from games.fairness.rounds import BLOCK
+from games.fairness.rounds import BLOCK, DRAND
 from games.fairness.verify import OK, Facts, verify
 from games.fairness.verify.facts import Block, Committed, Revealed
 from local import anvil, deploy, players
@@ -378,6 +379,35 @@ async def test_a_number_that_the_chain_gave_to_others_is_never_taken_again(house
         ("the chain is at pairs 1, and our seeds at 0",)
     ]
     assert len(await house.said("PairsCommitted")) == 1
+
+
+async def test_seeds_under_a_root_that_is_not_the_chains_are_never_played(house: House) -> None:
+    paired = await booth_of(house)
+    await paired.opened(await paired.player(0), None)
+    await kept(house, "", point="drawn")
+    async with keeping(house) as keeper:
+        await keeper.bond.commit_pairs(0, b"\x01" * 32, 1, BLOCK)
+    trouble = "SELECT trouble = 'the chain holds pairs 0 that are not ours' FROM pair_booths"
+    await kept(house, trouble)
+    assert await house.rows("SELECT state FROM pair_batches") == [("drawn",)]
+    assert await house.rows("SELECT state FROM pairs") == [("waiting",)]
+
+
+async def test_pairs_are_activated_by_no_other_kind_of_beacon_than_the_bound_one(
+    house: House,
+) -> None:
+    paired = await booth_of(house)
+    number = await paired.drawn(await paired.opened(await paired.player(0), None))
+    await paired.final(number)
+    async with keeping(house) as keeper:
+        keeper.beacon = cast(Beacon, SimpleNamespace(kind=DRAND))
+        await keeper.activate()
+    assert await house.rows(
+        "SELECT b.activation, p.state FROM pair_batches b JOIN pairs p USING (number)"
+    ) == [(None, "waiting")]
+    assert await house.rows("SELECT trouble FROM pair_booths") == [
+        ("the pairs 0 are bound to a beacon of kind block",)
+    ]
 
 
 async def test_a_bond_without_a_key_of_ours_keeps_no_pairs(house: House) -> None:

@@ -200,7 +200,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="for programs")]
 
 @verify.command()
 def file(
-    proof: Annotated[Path, typer.Argument(help="as /api/rounds/{id}/proof gives it")],
+    proof: Annotated[Path, typer.Argument(help="as /api/rounds/{id}/proof and its likes give it")],
     rpc: NodeUrl = None,
     beacon_rpc: BeaconUrl = None,
     as_json: AsJson = False,
@@ -249,6 +249,20 @@ def proved_bet(
     """Check a bet and its round against the chain itself; exit code 1 unless every step holds."""
     fetched = import_module("cli.facts.fetched")
     _prove(lambda own: fetched.bet_proof(name, url or own, file), rpc, beacon_rpc, as_json)
+
+
+@verify.command("pair")
+def proved_pair(
+    name: Annotated[str, typer.Argument(metavar="PAIR", help="its player and epoch, as 17.5")],
+    url: Url = "",
+    file: Kept = None,
+    rpc: NodeUrl = None,
+    beacon_rpc: BeaconUrl = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check a pair and its bets against the chain itself; exit code 1 unless every step holds."""
+    fetched = import_module("cli.facts.fetched")
+    _prove(lambda own: fetched.pair_proof(name, url or own, file), rpc, beacon_rpc, as_json)
 
 
 def _prove(

@@ -142,9 +142,9 @@ def troubles(report: Report) -> list[str]:
         if table["late"]:
             said.append(f"{table['late']} rounds of {name} should be over")
     for booth in report.get("pairs", []):
-        name = f"the bond {booth['program']}"
+        name = booth["program"]
         if not booth["commits"]:
-            said.append(f"no pairs are committed to {name}; /api/pairs says why")
+            said.append(f"no pairs are committed to the bond {name}; /api/pairs says why")
         if booth["waiting"]:
             said.append(f"{booth['waiting']} pairs wait to be committed to {name}")
         if booth["unrevealed"]:

@@ -55,9 +55,9 @@ class Booths:
         raise Problem(404, "no_pairs", "this casino plays no pairs")
 
     def playing(self) -> Hand:
-        """Raises `Problem` 503 in a house that plays no pairs now."""
+        """Raises `Problem` 409 in a house that plays no pairs any more."""
         if self.hand is None:
-            raise Problem(503, "pairs_unavailable", "this house plays no pairs now")
+            raise Problem(409, "pairs_ended", "this house plays no pairs now")
         return self.hand
 
 

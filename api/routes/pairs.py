@@ -51,7 +51,7 @@ ClientSeed = Annotated[
 ]
 
 
-class Opened(BaseModel):
+class PairWish(BaseModel):
     """Whose pair. The client seed may also be chosen later, once the commitment is seen."""
 
     model_config = ConfigDict(extra="forbid")
@@ -60,7 +60,7 @@ class Opened(BaseModel):
     client_seed: ClientSeed | None = None
 
 
-class Chosen(BaseModel):
+class SeedWish(BaseModel):
     """The player's own seed, until the first bet."""
 
     model_config = ConfigDict(extra="forbid")
@@ -69,7 +69,7 @@ class Chosen(BaseModel):
     client_seed: ClientSeed
 
 
-class Stake(BaseModel):
+class PairStake(BaseModel):
     """A bet; with a `nonce` it is refused unless that is the next one.
 
     `choice` is one of the game: dice take `over` and `face`, numbers take `spots`, limbo and crash
@@ -87,7 +87,7 @@ class Stake(BaseModel):
     ] = None
 
 
-class Owner(BaseModel):
+class PairOwner(BaseModel):
     """Whose pair it is."""
 
     model_config = ConfigDict(extra="forbid")
@@ -95,14 +95,14 @@ class Owner(BaseModel):
     user: Annotated[Text, Field(max_length=128)]
 
 
-class BetsAsked(OfCasino):
+class PairBetsAsked(OfCasino):
     """Bets of a pair, newest first. `after` is the `next` of the page before."""
 
     after: int | None = Field(default=None, ge=0, le=MAX_BETS)
     limit: int = Field(default=20, ge=1, le=100)
 
 
-class ProofAsked(OfCasino):
+class PairProofAsked(OfCasino):
     """Of a pair with more bets than one file holds, those from the nonce `first` on."""
 
     first: int = Field(default=0, ge=0, lt=MAX_BETS)
@@ -118,19 +118,24 @@ async def booth(request: Request) -> Response:
 
 
 @describe(
-    shapes.PairOpened, 404, 409, query=OfCasino, body=Opened, headers=Keyed, role=PLAY, tag="pairs"
+    shapes.PairOpened,
+    404,
+    409,
+    query=OfCasino,
+    body=PairWish,
+    headers=Keyed,
+    role=PLAY,
+    tag="pairs",
 )
 async def open_pair(request: Request) -> Response:
     """The next pair of a user. It is active once its commitment is final and its beacon came."""
     caller = await acting(request, PLAY)
     asked(request, OfCasino)
     key = idempotency_key(request)
-    wish = await given(request, Opened)
-    found = await _booths(request)
-    found.playing()
+    wish = await given(request, PairWish)
     command = Open(
         **_by(caller, key),
-        booth=found.of_casino(caller.casino["id"]),
+        booth=(await _booths(request)).of_casino(caller.casino["id"]),
         player_id=await _player(request, caller, wish.user),
         client_seed=None if wish.client_seed is None else _bytes(wish.client_seed),
     )
@@ -147,32 +152,46 @@ async def one(request: Request) -> Response:
 
 
 @describe(
-    shapes.PairChosen, 404, 409, query=OfCasino, body=Chosen, headers=Keyed, role=PLAY, tag="pairs"
+    shapes.PairChosen,
+    404,
+    409,
+    query=OfCasino,
+    body=SeedWish,
+    headers=Keyed,
+    role=PLAY,
+    tag="pairs",
 )
 async def choose(request: Request) -> Response:
     """Choose the client seed of a pair, as often as the user likes until the first bet."""
     caller = await acting(request, PLAY)
     asked(request, OfCasino)
     key = idempotency_key(request)
-    wish = await given(request, Chosen)
+    wish = await given(request, SeedWish)
     pair, of = await _mine(request, caller, wish.user)
     command = Choose(**_by(caller, key), booth=of, pair=pair, client_seed=_bytes(wish.client_seed))
     return await _decided(request, wish.user, command)
 
 
 @describe(
-    shapes.PairBet, 402, 404, 409, query=OfCasino, body=Stake, headers=Keyed, role=PLAY, tag="pairs"
+    shapes.PairBet,
+    402,
+    404,
+    409,
+    query=OfCasino,
+    body=PairStake,
+    headers=Keyed,
+    role=PLAY,
+    tag="pairs",
 )
 async def bet(request: Request) -> Response:
     """A bet under the next nonce: its receipt, what came of it, and what it paid, at once."""
     caller = await acting(request, PLAY)
     asked(request, OfCasino)
     key = idempotency_key(request)
-    wish = await given(request, Stake)
+    wish = await given(request, PairStake)
     stake = units(wish.stake)
-    found = await _booths(request)
-    hand = found.playing()
     pair, of = await _mine(request, caller, wish.user)
+    found = await _booths(request)
     command = Play(
         **_by(caller, key),
         booth=of,
@@ -183,28 +202,35 @@ async def bet(request: Request) -> Response:
         stake=stake,
         nonce=wish.nonce,
         pays=found.pays,
-        hand=hand,
+        hand=found.playing(),
     )
     return await _decided(request, wish.user, command)
 
 
 @describe(
-    shapes.PairEnded, 404, 409, query=OfCasino, body=Owner, headers=Keyed, role=PLAY, tag="pairs"
+    shapes.PairEnded,
+    404,
+    409,
+    query=OfCasino,
+    body=PairOwner,
+    headers=Keyed,
+    role=PLAY,
+    tag="pairs",
 )
 async def retire(request: Request) -> Response:
     """End a pair: it takes no more bets, and its seed is revealed on chain."""
     caller = await acting(request, PLAY)
     asked(request, OfCasino)
     key = idempotency_key(request)
-    wish = await given(request, Owner)
+    wish = await given(request, PairOwner)
     pair, of = await _mine(request, caller, wish.user)
     return await _decided(request, wish.user, Retire(**_by(caller, key), booth=of, pair=pair))
 
 
-@describe(shapes.PairBets, 404, query=BetsAsked, tag="pairs")
+@describe(shapes.PairBets, 404, query=PairBetsAsked, tag="pairs")
 async def bets(request: Request) -> Response:
     """A pair's bets, each with its signed receipt, newest first."""
-    page = asked(request, BetsAsked)
+    page = asked(request, PairBetsAsked)
     casino = await chosen(request)
     row = await _pair(request, casino["id"])
     values = {"player": row["player_id"], "epoch": row["epoch"], "limit": page.limit}
@@ -214,10 +240,10 @@ async def bets(request: Request) -> Response:
     return fresh(request, {"items": found, "next": following})
 
 
-@describe(shapes.PairProof, 404, 409, query=ProofAsked, tag="pairs")
+@describe(shapes.PairProof, 404, 409, query=PairProofAsked, tag="pairs")
 async def proof(request: Request) -> Response:
     """All that anybody needs to check a pair: give it to `fairhouse verify file`, or /verify."""
-    page = asked(request, ProofAsked)
+    page = asked(request, PairProofAsked)
     casino = await chosen(request)
     row = await _pair(request, casino["id"])
     key, of = PairKey(row["player_id"], row["epoch"]), (await _booths(request)).by_id
@@ -263,7 +289,7 @@ def _bytes(client_seed: str) -> bytes:
         raise Problem(422, "BAD_CLIENT_SEED", "a client seed is UTF-8") from error
 
 
-def _choice(of: Booth, wish: Stake) -> Any:
+def _choice(of: Booth, wish: PairStake) -> Any:
     """Raises `Problem` 422 for a game that is not offered, or what is no choice of it."""
     if wish.game not in of.games:
         offered = sorted(of.games)

@@ -19,14 +19,13 @@ from casino.rounds import tables
 from casino.sealed import Sealer
 from chains import manifest
 from chains.beacons import Beacon, Drawn
-from chains.evm import rpc as evm_rpc
 from chains.evm import send as evm
 from chains.evm.decode import Decoder
 from chains.evm.logs import raws
+from cli.facts import asking
 from db import session
 from games.fairness.rounds import BLOCK, DRAND
-from games.fairness.verify import OK, Facts, verify
-from games.fairness.verify.facts import Block, Committed, Revealed
+from games.fairness.verify import OK, read, verify
 from local import anvil, deploy, players
 from settings import PairsSetting, Settings
 from tests.casino.pairs.paired import ASSET, SIGNER, Paired
@@ -251,55 +250,6 @@ ACTIVE = "SELECT bool_and(state = 'active') FROM pairs"
 REVEALED = "SELECT bool_and(state = 'revealed') FROM pairs"
 
 
-async def facts(house: House, paired: Paired, key: PairKey) -> Facts:
-    """What the chain itself says of a pair, by its node."""
-    (number, place) = await paired.pair(key, "number", "place")
-    async with keeping(house) as keeper:
-        held = await keeper.bond.committed_pairs(number, finalized=True)
-        landed = await keeper.bond.landed_pairs(number)
-    [shown] = [
-        one
-        for one in await house.said("PairRevealed")
-        if (one["number"], one["place"]) == (number, place)
-    ]
-    assert held is not None
-    assert landed is not None
-    [(beacon,)] = await house.rows(
-        "SELECT (beacon->>'round')::bigint FROM pair_batches WHERE number = %s", number
-    )
-    rpc = evm_rpc.Rpc([house.rpc_url], rate=1_000)
-    before, block = await rpc.headers([beacon - 1, beacon])
-    await rpc.close()
-    chain = b"eip155:31337"
-    return Facts(
-        chain=chain,
-        committed=Committed(
-            program=bytes.fromhex(paired.booth.program[2:]),
-            table=None,
-            root=held.root,
-            schedule=None,
-            tx=landed.tx.removeprefix("0x").encode(),
-            position=landed.position,
-            time=landed.time,
-            final_at=landed.final_at,
-            number=number,
-            kind=held.kind,
-        ),
-        revealed=Revealed(_raw(shown["seed"]), int(block.timestamp, 16) + 60),
-        block=Block(
-            chain,
-            beacon,
-            _raw(block.hash),
-            int(block.timestamp, 16),
-            int(before.timestamp, 16),
-        ),
-    )
-
-
-def _raw(value: bytes | str) -> bytes:
-    return value if isinstance(value, bytes) else bytes.fromhex(value.removeprefix("0x"))
-
-
 async def test_pairs_are_committed_played_and_revealed_whoever_is_killed(house: House) -> None:
     """From the first ask to a proof that holds by what the node says, past twelve deaths."""
     paired = await booth_of(house)
@@ -328,7 +278,9 @@ async def test_pairs_are_committed_played_and_revealed_whoever_is_killed(house: 
     assert await paired.pair(keys[2], "state", "seed") == ("active", None)
     # The proof holds by what the node says.
     proof = await paired.proof(keys[0])
-    steps = verify(proof, facts=await facts(house, paired, keys[0]), recover=recovered)
+    nodes = asking.Nodes(house.settings, house.rpc_url, house.rpc_url)
+    found = await asking.read(read(proof), nodes)
+    steps = verify(proof, facts=found, recover=recovered)
     assert {step.name: (step.status, step.found) for step in steps if step.status != OK} == {}
     assert await paired.pair(keys[0], "bets") == (20,)
 

@@ -49,13 +49,14 @@ class Paired:
     batches: int = 0
 
     @classmethod
-    async def at(cls, *, program: str | None = None, **changed: Any) -> Paired:
+    async def at(cls, *, program: str | None = None, asset: str = ASSET, **changed: Any) -> Paired:
         """A new booth in a new casino."""
         number = next(_numbers)
         async with transaction() as session:
             connection = await driver(session)
             await connection.execute(
-                f"INSERT INTO assets VALUES ('{ASSET}', 'EUR', 2) ON CONFLICT DO NOTHING".encode()
+                b"INSERT INTO assets VALUES (%s, right(%s, 3), 2) ON CONFLICT DO NOTHING",
+                (asset, asset),
             )
             cursor = await connection.execute(
                 b"INSERT INTO casinos (slug, name) VALUES (%s, 'Booths') RETURNING id",
@@ -68,7 +69,7 @@ class Paired:
                 casino=f"booths-{number}",
                 network=NETWORK,
                 program=program or f"0x{number:040x}",
-                asset=ASSET,
+                asset=asset,
                 beacon="block:evm-local",
                 games={game: await booths.keep(connection, game, "") for game in GAMES},
                 limits=replace(LIMITS, **changed),

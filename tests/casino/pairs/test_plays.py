@@ -9,16 +9,20 @@ from typing import Any
 import pytest
 from coincurve import PublicKey
 
+from casino.invariants import pairs
+from casino.invariants.laws import examined
 from casino.pairs.plays import Hand
 from casino.sealed import Sealer
 from casino.signers import Signer
 from casino.stakes import HOUSE
 from chains.evm.address import keccak256
+from db.session import transaction
 from games.fairness.pairs import MAX_BETS
 from games.fairness.receipts import check_receipts
 from games.fairness.verify import OK, read, verify
 from tests.casino.conftest import rows
 from tests.casino.pairs.paired import ASSET, HAND, SIGNER, Paired
+from tests.casino.wagering import USD, Player, work
 
 
 @pytest.fixture
@@ -237,3 +241,33 @@ async def test_a_bet_stands_as_it_was_played_whoever_writes(paired: Paired) -> N
         await rows("UPDATE pairs SET bets = 0 WHERE player_id = %s RETURNING 1", (ada,))
     with pytest.raises(Exception, match="stay"):
         await rows("DELETE FROM pair_bets WHERE player_id = %s RETURNING 1", (ada,))
+
+
+async def test_bonus_money_is_staked_comes_back_and_is_wagered_as_everywhere(
+    database: str,
+) -> None:
+    paired = await Paired.at(asset=USD)
+    number = await paired.player(0)
+    ada = Player(paired.booth.casino_id, paired.booth.casino, number)
+    grant = await ada.given(1_000, cash=100)
+    key = await paired.active(number)
+    wide = {"over": False, "face": 8_000}
+    answers = [await paired.run(paired.bet(key, 200, choice=wide)) for _ in range(4)]
+    assert {one.code for one in answers} == {None}
+    cash, bonus = 100, 1_000
+    for split, payout in zip(
+        await paired.bets(key, "cash", "bonus", "grant_id"),
+        await paired.bets(key, "payout"),
+        strict=True,
+    ):
+        assert split == (min(cash, 200), 200 - min(cash, 200), grant)
+        back = int(payout[0]) * int(split[1]) // 200
+        cash += int(payout[0]) - back - int(split[0])
+        bonus += back - int(split[1])
+    assert await ada.balances() == (cash, bonus)
+    await work(ada)
+    assert await ada.state(grant) == ("active", 4 * 200 * 10_000)
+    async with transaction() as opened:
+        assert (await examined(opened, pairs.LAW)).holds
+    refused = await paired.run(paired.bet(key, cash + bonus + 1))
+    assert refused.code in ("INSUFFICIENT_FUNDS", "STAKE_TOO_LARGE")

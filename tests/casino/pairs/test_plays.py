@@ -268,6 +268,7 @@ async def test_bonus_money_is_staked_comes_back_and_is_wagered_as_everywhere(
     await work(ada)
     assert await ada.state(grant) == ("active", 4 * 200 * 10_000)
     async with transaction() as opened:
-        assert (await examined(opened, pairs.LAW)).holds
+        faults = (await examined(opened, pairs.LAW)).faults
+    assert [one for one in faults if one.evidence["player"] == str(number)] == []
     refused = await paired.run(paired.bet(key, cash + bonus + 1))
     assert refused.code in ("INSUFFICIENT_FUNDS", "STAKE_TOO_LARGE")

@@ -14,6 +14,9 @@ from solders.system_program import TransferParams, transfer
 
 from chains.errors import ChainError
 from chains.evm import send as evm
+from chains.evm.logs import Log
+from chains.evm.ranges import RangeTooLarge
+from chains.evm.rpc import Rpc
 from chains.solana import send as solana
 from chains.solana.address import from_base58
 from chains.solana.rpc import SLOTS_TO_FINAL
@@ -255,6 +258,25 @@ def answering(said: object) -> Callable[..., Awaitable[object]]:
 def word(root: object) -> int:
     assert isinstance(root, bytes)
     return int.from_bytes(root)
+
+
+@pytest.mark.parametrize("hint", [None, 5, 100])
+async def test_a_commitment_of_long_ago_is_found_by_a_node_that_tells_little_at_once(
+    on_evm: Hand, monkeypatch: pytest.MonkeyPatch, hint: int | None
+) -> None:
+    number = await on_evm.bond.following_pairs()
+    tx, position = await on_evm.commit(number, 1, BLOCK)
+    await on_evm.sink(position + 20)
+    logs = Rpc.logs
+
+    async def few(rpc: Rpc, address: str, lower: int, upper: int, **more: bool) -> list[Log]:
+        if upper - lower >= 5:
+            raise RangeTooLarge("block range is too large", hint)
+        return await logs(rpc, address, lower, upper, **more)
+
+    monkeypatch.setattr(Rpc, "logs", few)
+    landed = await on_evm.landed(number)
+    assert (landed.tx, landed.position) == (tx, position)
 
 
 async def test_the_block_that_activates_a_pair_is_read_where_it_was_made(on_evm: Hand) -> None:

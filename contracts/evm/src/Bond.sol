@@ -5,6 +5,7 @@ import {Fairness} from "./Fairness.sol";
 
 /// @title What the house stands to lose if it keeps a round's seed back, or signs two roots for one round.
 /// @notice The sibling of contracts/solana/src/bond.c: same verbs, same events, same arithmetic.
+/// It keeps the commitments of pairs too, for which nothing is locked.
 contract Bond {
     struct Table {
         uint64 next;

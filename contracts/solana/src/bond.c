@@ -1,4 +1,5 @@
 // The bond of scheduled rounds on Solana, the sibling of contracts/evm/src/Bond.sol: same verbs, events, arithmetic.
+// It keeps the commitments of pairs too, for which nothing is locked.
 #define MOST_ACCOUNTS 12
 #define EVENT_ROOM 1024
 #include "tables.h"

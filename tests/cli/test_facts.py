@@ -382,6 +382,7 @@ async def test_a_malformed_proof_is_refused_by_the_path_of_what_is_wrong(
 
 def test_the_accounts_of_solana_are_read_where_the_keeper_reads_them() -> None:
     assert bonds.BATCH.size == solana_room.STATEMENTS
+    assert bonds.PAIRS.size == solana_room.PAIRS.size
     assert {number: kind for kind, number in bonds.KINDS.items()} == words_room.KINDS
 
 

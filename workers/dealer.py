@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
-from coincurve import PrivateKey
 from loguru import logger
 
 from casino.commands import Answer, Command, KeyReused, run_many
@@ -29,6 +28,7 @@ from chains.beacons.drand import Drand
 from chains.errors import ChainError
 from chains.evm.rpc import Rpc
 from chains.redaction import plainly
+from chains.signers import signer
 from db import session
 from db.session import direct
 from games.fairness import rounds
@@ -52,17 +52,6 @@ FROM rounds r JOIN round_batches b ON b.table_id = r.table_id AND b.first = r.ba
 WHERE r.table_id = %s AND r.number = %s
 """
 TROUBLE = (psycopg.Error, OSError, ChainError)
-
-
-def signer(key: str) -> Callable[[bytes], bytes]:
-    """What signs digests: r, s and 27 or 28, with the low s of the two."""
-    secret = PrivateKey(bytes.fromhex(key.removeprefix("0x")))
-
-    def sign(digest: bytes) -> bytes:
-        made = secret.sign_recoverable(digest, hasher=None)
-        return made[:64] + bytes([made[64] + 27])
-
-    return sign
 
 
 @dataclass

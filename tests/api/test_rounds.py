@@ -20,14 +20,13 @@ from playwright.async_api import Page, expect
 from casino.commands import run_many
 from casino.rounds import courses, settlements, tables
 from casino.rounds.tables import Limits, Table
-from chains.evm.address import keccak256
 from games.fairness import merkle
 from games.fairness.rounds import BLOCK, Beacon, of_chain
 from games.fairness.verify import FAILED, verify
 from settings import Settings
 from tests.api.conftest import CHROMIUM, EVM, Api, key
 from tests.api.test_reads import problem
-from tests.casino.rounds.dealt import SIGNER, sign
+from tests.casino.rounds.dealt import sign
 from workers import relay
 
 HARMLESS = "WebSocket connection"  # the page has no feed here
@@ -88,7 +87,7 @@ async def played(api: Api) -> Played:
             " committed_at, confirmed_at) VALUES (%s, 0, 3, %s,"
             " extract(epoch FROM now())::bigint - 1, 60, 1, 60, 'block:evm-local', 1000000, %s, %s,"
             " 'confirmed', %s, 7, extract(epoch FROM now())::bigint - 60, now() - interval '1 h')",
-            (table.id, merkle.Tree.over(commits).root, address(), pay_id, "0x" + "cc" * 32),
+            (table.id, merkle.Tree.over(commits).root, sign.address, pay_id, "0x" + "cc" * 32),
         )
         for number, commit in enumerate(commits):
             await connection.execute(
@@ -97,11 +96,6 @@ async def played(api: Api) -> Played:
         await courses.schedule(connection, table, 0)
     await asyncio.sleep(1.1)  # until the API reads its tables again
     return Played(api.database_url, table, seeds)
-
-
-def address() -> bytes:
-    """Who signs the roots of bets here."""
-    return keccak256(SIGNER.public_key.format(compressed=False)[1:])[12:]
 
 
 @pytest.fixture

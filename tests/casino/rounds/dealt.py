@@ -18,6 +18,7 @@ from casino.rounds.bets import Place
 from casino.rounds.courses import Drawn
 from casino.rounds.tables import Limits, Table
 from casino.samples import opening
+from chains.signers import signer
 from db.session import driver, transaction
 from games.fairness import merkle
 from games.fairness.rounds import BLOCK, Beacon, SignedRoot, of_chain
@@ -26,14 +27,10 @@ from tests.casino.conftest import NETWORK, rows
 ASSET = "iso4217:EUR"
 LIMITS = Limits(least=10, most=1_000, most_win=100_000, most_player=1_500, coins=3, units=2)
 SIGNER = PrivateKey(b"\x07" * 32)
+sign = signer(SIGNER.to_hex())
 BEACON = Beacon(BLOCK, of_chain(NETWORK.encode()), 17, b"\xab" * 32)
 _numbers = itertools.count(1)
 _keys = itertools.count(1)
-
-
-def sign(digest: bytes) -> bytes:
-    made = SIGNER.sign_recoverable(digest, hasher=None)
-    return made[:64] + bytes([made[64] + 27])
 
 
 @dataclass
@@ -93,7 +90,7 @@ class Dealt:
                 b" 'block', %s, %s, %s, 'confirmed', '0xcc', 7, 1,"
                 b" now() + make_interval(secs => %s))",
                 (
-                    *(self.table.id, first, count, root, opens_in, period, most, b"\x05" * 20),
+                    *(self.table.id, first, count, root, opens_in, period, most, sign.address),
                     *(self.table.pay_id, set.get("late_s", -3600)),
                 ),
             )

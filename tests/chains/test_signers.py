@@ -30,7 +30,7 @@ def test_a_digest_is_signed_the_same_each_time_and_another_one_otherwise() -> No
 
 @pytest.mark.parametrize("key", ["", "0x", "00" * 32, "07" * 31, "no hex"])
 def test_a_key_that_is_none_signs_nothing(key: str) -> None:
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="hex|32 bytes|scalar"):
         signer(key)
 
 

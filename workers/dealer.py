@@ -240,6 +240,8 @@ async def seated(settings: Settings, connection: Connection) -> list[Dealer]:
 
     Raises `ChainError` on a mistake in the settings.
     """
+    if not settings.tables:
+        return []  # nor is there a key to sign with
     sealer, sign = Sealer(bytes.fromhex(settings.seed_key)), signer(settings.signer_key)
     dealers = []
     for setting in settings.tables:

@@ -66,7 +66,7 @@ MUTANTS = {
     ),
     "no tombstone": Mutant(
         "casino/providers/calls.py",
-        "        if bet is None:\n            calls.put(",
+        "        if found is None:\n            calls.put(",
         "        if False:\n            calls.put(",
         "tests/api/providers/test_order.py",
     ),

@@ -7,6 +7,7 @@ from functools import lru_cache
 
 from coincurve import PrivateKey
 
+from chains.errors import ChainError
 from chains.evm.address import keccak256
 
 
@@ -26,12 +27,19 @@ class Signer:
         return made[:64] + bytes([made[64] + 27])
 
 
+class NoSigner(ChainError):
+    """What is set as the key that signs is none."""
+
+
 @lru_cache(maxsize=8)
 def signer(key: str) -> Signer:
-    """The signer of a key in hex. Raises `ValueError` for one that is none."""
-    raw = bytes.fromhex(key.removeprefix("0x"))
-    if len(raw) != 32:
-        raise ValueError(f"a key has 32 bytes, not {len(raw)}")
-    secret = PrivateKey(raw)
+    """The signer of a key: 32 bytes in hex. Raises `NoSigner`."""
+    try:
+        raw = bytes.fromhex(key.removeprefix("0x"))
+        if len(raw) != 32:
+            raise ValueError(f"a key has 32 bytes, not {len(raw)}")
+        secret = PrivateKey(raw)
+    except ValueError:  # its text may hold the key
+        raise NoSigner("FAIRHOUSE_SIGNER_KEY is no key of 32 bytes in hex") from None
     point = secret.public_key.format(compressed=False)
     return Signer(keccak256(point[1:])[12:], secret)

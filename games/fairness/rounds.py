@@ -202,6 +202,50 @@ class SignedRoot:
 
 
 @dataclass(frozen=True, slots=True)
+class BetReceipt:
+    """What the house signs when it accepts a bet: this leaf, at this place of this round."""
+
+    round: Round
+    position: int
+    leaf: bytes
+
+    def __post_init__(self) -> None:
+        check_unsigned("a position", self.position)
+        check_size("a leaf", self.leaf, 32)
+
+    @property
+    def digest(self) -> bytes:
+        """What secp256k1 signs as it is, without any prefix, with the key of the batch's signer."""
+        return sha256(
+            tag(
+                b"round-accept",
+                self.round.chain,
+                self.round.program,
+                self.round.table,
+                u64(self.round.number),
+                u64(self.position),
+                self.leaf,
+            )
+        ).digest()
+
+    def left_out(
+        self, root: SignedRoot, *, leaf: bytes | None = None, proof: Sequence[bytes] = ()
+    ) -> bool:
+        """Whether a root that was signed for this round shows that the bet is not in it.
+
+        It has no such place, or `proof` leads from another `leaf` at this place to it.
+        """
+        if root.round != self.round:
+            return False
+        if self.position >= root.count:
+            return True
+        if leaf is None or leaf == self.leaf or root.count > merkle.MAX_LEAVES:
+            return False
+        place = self.position
+        return merkle.verify(root.root, leaf, position=place, count=root.count, proof=proof)
+
+
+@dataclass(frozen=True, slots=True)
 class Beacon:
     """Chance that nobody knew while betting was open: a round of drand, or the hash of a block."""
 

@@ -1,7 +1,7 @@
 /** Facts: what the verifier has read from the chains by itself, never from the proof. */
 
 import type { Bytes } from "./bytes.ts";
-import { CHAIN, readAddress, readSchedule, TABLE, TX, type Schedule } from "./proofs.ts";
+import { BOUND, CHAIN, readAddress, readSchedule, TABLE, TX, type Bound, type Schedule } from "./proofs.ts";
 import { Fields, text, whole, type Read } from "./reading.ts";
 
 /** Something the node could not tell, and why; what the chain does not have is null instead. */
@@ -9,7 +9,7 @@ export class Unread {
   constructor(readonly reason: string) {}
 }
 
-/** A commitment as the contract keeps it; a pair's has neither table nor schedule. */
+/** A commitment as the contract keeps it: of rounds of a table, or of pairs under a number. */
 export interface Committed {
   program: Bytes;
   table: string | null;
@@ -20,6 +20,9 @@ export interface Committed {
   time: bigint;
   /** When it could no longer be undone, by the chain's rule; null while it can. */
   finalAt: bigint | null;
+  /** That of a commitment of pairs, and the kind of beacon it binds; null for rounds. */
+  number: bigint | null;
+  kind: Bound | null;
 }
 
 /** What is fixed for a round's bets: their root, or the digest of root, count and liability. */
@@ -70,7 +73,7 @@ export function readFacts(value: unknown): Facts {
 function readCommitted(chain: string): Read<Committed> {
   const names = ["program", "table", "root", "schedule", "tx", "position", "time", "final_at"];
   return (value, path) => {
-    const fields = new Fields(value, path, names);
+    const fields = new Fields(value, path, [...names, "number", "kind"]);
     return {
       program: readAddress(fields, chain),
       table: fields.maybe("table", text(TABLE)),
@@ -80,6 +83,8 @@ function readCommitted(chain: string): Read<Committed> {
       position: fields.number("position"),
       time: fields.number("time"),
       finalAt: fields.maybe("final_at", whole(64)),
+      number: fields.maybe("number", whole(64)),
+      kind: fields.maybe("kind", text(BOUND)) as Bound | null,
     };
   };
 }

@@ -10,12 +10,14 @@ export const TABLE = /^[a-z0-9-]{1,32}$/;
 export const TX = /^[0-9a-zA-Z]{1,96}$/;
 const SCHEME = /^cgf\/v1$/;
 const KIND = /^(?:drand|block|none)$/;
+export const BOUND = /^(?:drand|block)$/; // what a commitment of pairs may bind
 const MOST_SIBLINGS = 16;
 const MOST_BETS = 65_536;
 const MOST_DRAWN = 80;
 const MAX64 = (1n << 64n) - 1n;
 
 export type Kind = "drand" | "block" | "none";
+export type Bound = Exclude<Kind, "none">;
 
 /** What a batch of rounds declares on chain before the first one opens; times in unix seconds. */
 export interface Schedule {
@@ -109,6 +111,10 @@ export interface PairProof {
   program: Bytes;
   account: string;
   epoch: bigint;
+  /** That of the commitment at its contract. */
+  number: bigint;
+  /** The kind of chance that the commitment binds. */
+  beacon: Bound;
   commitment: Commitment;
   place: bigint;
   places: bigint;
@@ -272,13 +278,15 @@ function readBet(addressSize: number): Read<RoundBet> {
 }
 
 function readPair(value: unknown): PairProof {
-  const names = ["account", "epoch", "commitment", "seed", "client_seed", "activation", "signer"];
-  const fields = new Fields(value, "", [...HEADER, ...names, "count", "bets"]);
+  const names = ["account", "epoch", "number", "beacon", "commitment", "seed", "client_seed"];
+  const fields = new Fields(value, "", [...HEADER, ...names, "activation", "signer", "count", "bets"]);
   fields.text("scheme", SCHEME);
   const chain = fields.text("chain", CHAIN);
   const program = readAddress(fields, chain);
   const account = fields.text("account");
   const epoch = fields.number("epoch");
+  const number = fields.number("number");
+  const beacon = fields.text("beacon", BOUND) as Bound;
   const clientSeed = fields.bytes("client_seed", 1, 64);
   checkText(clientSeed, "client_seed");
   const activation = fields.take("activation", readBeacon);
@@ -295,6 +303,8 @@ function readPair(value: unknown): PairProof {
     program,
     account,
     epoch,
+    number,
+    beacon,
     commitment: read,
     place,
     places,

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
-import { hex, join, number, u256, u64, unhex, type Bytes } from "../src/bytes.ts";
+import { ascii, hex, join, number, u256, u64, unhex, type Bytes } from "../src/bytes.ts";
 import { drandRound, drandTime } from "../src/checks/chance.ts";
 import { shown } from "../src/checks/terms.ts";
 import { readFacts } from "../src/facts.ts";
@@ -78,7 +78,7 @@ test("a signature's twin with the high s is not the signer's", async () => {
   }
 });
 
-test("leaves of bets are hashed to the byte", async () => {
+test("leaves and receipts of bets are hashed to the byte", async () => {
   for (const told of cases("leaves")) {
     const bet = {
       position: BigInt(told["position"]),
@@ -91,7 +91,13 @@ test("leaves of bets are hashed to the byte", async () => {
       game: told["game"],
       params: unhex(told["params"]),
     } as proofs.RoundBet;
-    assert.equal(hex(await proofs.betLeaf(roundOf(told), bet)), told["leaf"]);
+    const round = roundOf(told);
+    const leaf = await proofs.betLeaf(round, bet);
+    assert.equal(hex(leaf), told["leaf"]);
+    const place = [ascii(round.chain), round.program, ascii(round.table), u64(round.round)];
+    const receipt = await tagged("round-accept", ...place, u64(bet.position), leaf);
+    assert.equal(hex(receipt), told["receipt"]);
+    assert.equal(hex(signerOf(receipt, unhex(told["signature"])) as Bytes), told["signer"]);
   }
 });
 

@@ -26,6 +26,7 @@ BET = "eip155 bet dice"
 SOLANA_BET = "solana bet dice"
 BLOCKS = "eip155 round of blocks"
 PAIR = "eip155 pair"
+PAIR_BLOCKS = "eip155 pair of blocks"
 EMPTY = "eip155 round without bets"
 GONE = object()
 OTHER = drawn("other").hex()
@@ -139,6 +140,12 @@ def seed_cases() -> list[Bad]:
         ("late commit by its own word", BET, {"commitment.time": late, "facts": None}, "in time"),
         ("another seed revealed on chain", BET, {"facts.revealed.seed": OTHER}, "reveal"),
         (
+            "revealed at the deadline",
+            BET,
+            {"facts.revealed.time": str(CLOSES + WINDOW)},
+            "reveal",
+        ),
+        (
             "revealed after the deadline",
             BET,
             {"facts.revealed.time": str(CLOSES + WINDOW + 1)},
@@ -150,6 +157,7 @@ def seed_cases() -> list[Bad]:
 def chance_cases() -> list[Bad]:
     """The beacon, the outcome and what is drawn from it."""
     next_one = written(made_pair(EVM, number=1_001).proof)["activation"]
+    dice, numbers = (json_of(name)["result"]["draw"] for name in (BET, "eip155 round"))
     return [
         ("tampered randomness", BET, {"beacon.randomness": OTHER}, "beacon"),
         ("tampered signature of drand", BET, {"beacon.signature": OTHER + OTHER[:32]}, "beacon"),
@@ -190,6 +198,8 @@ def chance_cases() -> list[Bad]:
             swapped(json_of("eip155 round"), "result.draw.0", "result.draw.1"),
             "draw",
         ),
+        ("one number drawn, told as a list", BET, {"result.draw": [dice]}, "draw"),
+        ("numbers drawn, told as one", "eip155 round", {"result.draw": numbers[0]}, "draw"),
         ("a draw too many", "eip155 round", {"result.draw.19": GONE}, "draw"),
         ("no game of this name", "eip155 round", {"table": "chess"}, "draw"),
     ]
@@ -265,6 +275,61 @@ def pair_cases() -> list[Bad]:
             PAIR,
             {"facts.committed.final_at": str(CLOSES + 5)},
             "in time",
+        ),
+        ("pair of another commitment", PAIR, {"number": "8"}, "on chain"),
+        ("pair of another commitment on chain", PAIR, {"facts.committed.number": "8"}, "on chain"),
+        ("pair bound to blocks on chain", PAIR, {"facts.committed.kind": "block"}, "on chain"),
+        ("pair bound to nothing on chain", PAIR, {"facts.committed.kind": None}, "on chain"),
+        ("pair that says it is bound to blocks", PAIR, {"beacon": "block"}, "beacon round"),
+        (
+            "pair that says it is bound to drand",
+            PAIR_BLOCKS,
+            {"beacon": "drand", "facts.committed.kind": "drand"},
+            "in time",
+        ),
+        (
+            "pair activated by the block that made it final",
+            PAIR_BLOCKS,
+            {"facts.committed.final_at": str(CLOSES + 3)},
+            "in time",
+        ),
+        (
+            "pair activated before it was final",
+            PAIR_BLOCKS,
+            {"facts.committed.final_at": str(CLOSES + 60)},
+            "in time",
+        ),
+        (
+            "pair activated by a block too early",
+            PAIR_BLOCKS,
+            {"facts.committed.final_at": str(CLOSES + 1)},
+            "beacon round",
+        ),
+        (
+            "pair activated by a later block",
+            PAIR_BLOCKS,
+            {"facts.block.parent_time": str(CLOSES + 3), "facts.block.time": str(CLOSES + 4)},
+            "beacon round",
+        ),
+        ("pair activated by another block", PAIR_BLOCKS, {"facts.block.hash": OTHER}, "beacon"),
+        ("pair of another block's number", PAIR_BLOCKS, {"activation.round": "4712"}, "in time"),
+        (
+            "pair of blocks of another chain",
+            PAIR_BLOCKS,
+            {"facts.block.chain": "eip155:1"},
+            "beacon",
+        ),
+        (
+            "pair of blocks that is not final",
+            PAIR_BLOCKS,
+            {"facts.committed.final_at": None},
+            "in time",
+        ),
+        (
+            "pair of blocks with another seed revealed",
+            PAIR_BLOCKS,
+            {"facts.revealed.seed": OTHER},
+            "reveal",
         ),
         ("pair that is not final", PAIR, {"facts.committed.final_at": None}, "in time"),
         ("pair with a later activation", PAIR, {"activation": activation}, "beacon round"),
@@ -375,7 +440,8 @@ ILL_FORMED_PAIRS: list[tuple[str, Change, str]] = [
     *(
         (f"pair without {field}", {field: GONE}, field)
         for field in (
-            *("account", "epoch", "client_seed", "activation", "signer", "count", "bets"),
+            *("account", "epoch", "number", "beacon", "client_seed", "activation", "signer"),
+            *("count", "bets"),
             *("commitment.place", "commitment.places"),
         )
     ),
@@ -388,6 +454,13 @@ ILL_FORMED_PAIRS: list[tuple[str, Change, str]] = [
     ("nonce beyond what a seed serves", {"bets.0.nonce": "65536"}, "bets[0]"),
     ("nonce with a leading zero", {"bets.1.nonce": "01"}, "bets[1].nonce"),
     ("receipt without a link", {"bets.2.previous": GONE}, "bets[2].previous"),
+    ("number of a commitment below zero", {"number": "-1"}, "number"),
+    ("commitment beyond 64 bits", {"number": str(2**64)}, "number"),
+    ("bound to chance of nobody", {"beacon": "none"}, "beacon"),
+    ("bound to a beacon, not to its kind", {"beacon": {}}, "beacon"),
+    ("kind on chain that is none", {"facts.committed.kind": "none"}, "facts.committed.kind"),
+    ("number on chain in hex", {"facts.committed.number": "0x9"}, "facts.committed.number"),
+    ("number on chain left out", {"facts.committed.number": GONE}, "facts.committed.number"),
     ("tree without places", {"commitment.places": "0"}, "commitment.places"),
     ("bets that are no list", {"bets": {}}, "bets"),
 ]
@@ -414,8 +487,10 @@ def proof_cases() -> Iterator[Case]:
     """`breaks` is the step that must fail, or the field that must be named, as a person says."""
     for name, _ in good_cases():
         yield case(name, name, {}) | {"breaks": None}
+    last = {"facts.revealed.time": str(CLOSES + WINDOW - 1)}
+    yield case("revealed in the last second", BET, last) | {"breaks": None}
     for chain in ("eip155", "solana"):
-        for name in (f"{chain} bet dice", f"{chain} pair"):
+        for name in (f"{chain} bet dice", f"{chain} pair", f"{chain} pair of blocks"):
             yield case(f"{name} offline", name, {"facts": None}) | {"breaks": None}
     for name, base, changes, step in (
         *seed_cases(),

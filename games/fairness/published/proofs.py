@@ -45,6 +45,7 @@ DRAND_SIGNATURES = {
 CLOSES = rounds.drand_time(1_000) - 5
 COUNT, PERIOD, LEAD, WINDOW = 5, 10, 1, 120
 MOST = 10**30
+PAIRS = 9  # the number of the commitment of every pair
 SIGNERS: dict[tuple[bytes, bytes], bytes] = {}
 
 
@@ -212,13 +213,18 @@ def made_pair(
     nonces: tuple[int, ...] = (0, 1, 2, 3),
     count: int = 4,
     number: int = 1_000,
+    kind: bytes = rounds.DRAND,
 ) -> Made:
-    """A pair in a tree of three, with a bet on another game at every nonce."""
+    """A pair in a tree of three, with a bet on another game at every nonce.
+
+    `number` is drand's round of its activation, where it is bound to drand.
+    """
     program, pair = address(chain, "bond"), Pair(chain, b"player:17", 5)
-    seed, activation = drawn("pair", chain), shown(number)
+    seed, opens = drawn("pair", chain), CLOSES
+    block = block_of(opens) if kind == rounds.BLOCK else None
+    activation = Shown(block_beacon(block), b"") if block else shown(number)
     commits = [drawn("other", 0), pair.commit(seed), drawn("other", 1)]
     tree = merkle.Tree.over(commits)
-    opens = CLOSES
     commitment = Commitment(tx(chain, "pairs"), 1_200, opens - 60, tree.root, tuple(tree.proof(1)))
     bets: list[PairBet] = []
     for nonce in nonces:
@@ -227,6 +233,8 @@ def made_pair(
     proof = PairProof(
         pair=pair,
         program=program,
+        number=PAIRS,
+        beacon=kind,
         commitment=commitment,
         place=1,
         places=3,
@@ -246,8 +254,10 @@ def made_pair(
         position=commitment.position,
         time=commitment.time,
         final_at=opens,
+        number=PAIRS,
+        kind=kind,
     )
-    return Made(proof, Facts(chain, committed, None, Revealed(seed, opens + 600)))
+    return Made(proof, Facts(chain, committed, None, Revealed(seed, opens + 600), block))
 
 
 def pair_bet(
@@ -301,6 +311,7 @@ def good_cases() -> Iterator[tuple[str, Made]]:
         yield f"{name} only bet", made_round(chain, b"limbo", bets=1, position=0)
         yield f"{name} first of table", made_round(chain, b"crash", number=0, first=0, position=2)
         yield f"{name} pair", made_pair(chain)
+        yield f"{name} pair of blocks", made_pair(chain, kind=rounds.BLOCK)
         yield f"{name} pair of every game", made_pair(chain, nonces=tuple(range(6)), count=6)
         yield f"{name} pair without bets", made_pair(chain, nonces=(), count=0)
         yield f"{name} client seed of 1 byte", made_pair(chain, client_seed=b"x")

@@ -104,7 +104,7 @@ def leaf_cases() -> Iterator[Case]:
 
 
 def leaf_case(chain: bytes, number: int) -> Case:
-    """A bet's details and leaf, at the ends of every field's range."""
+    """A bet's details, leaf and receipt, at the ends of every field's range."""
     played = rounds.Round(chain, address(chain, number), at(TABLES, number), at(ROUNDS, number))
     told = {
         "account": at((b"player:17", chain + b":" + b"0" * 40, b"p" * 160), number),
@@ -121,6 +121,7 @@ def leaf_case(chain: bytes, number: int) -> Case:
         liability=MAX256 if number == 6 else at(STAKES, number + 3),
         details=rounds.details(**told),
     )
+    receipt = rounds.BetReceipt(played, bet.position, bet.leaf)
     return {
         "chain": chain.decode(),
         "program": played.program.hex(),
@@ -135,6 +136,9 @@ def leaf_case(chain: bytes, number: int) -> Case:
         "params": told["params"].hex(),
         "details": bet.details.hex(),
         "leaf": bet.leaf.hex(),
+        "receipt": receipt.digest.hex(),
+        "signature": sign(SIGNER_KEY, receipt.digest).hex(),
+        "signer": SIGNER.hex(),
     }
 
 

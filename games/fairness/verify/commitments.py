@@ -26,9 +26,11 @@ def chain_step(
     program: bytes,
     table: bytes | None,
     schedule: Schedule | None,
+    number: int | None,
+    kind: bytes | None,
     facts: Facts | None,
 ) -> Step:
-    """The contract keeps this root, with this schedule, from where the proof says."""
+    """The contract keeps this root, with all it is bound to, from where the proof says."""
     said = Committed(
         program=program,
         table=table,
@@ -38,6 +40,8 @@ def chain_step(
         position=commitment.position,
         time=commitment.time,
         final_at=None,
+        number=number,
+        kind=kind,
     )
     expected = described(said)
     if facts is None:
@@ -50,8 +54,10 @@ def chain_step(
 def described(committed: Committed) -> str:
     table = "" if committed.table is None else f" at table {committed.table.decode()}"
     rounds = "" if committed.schedule is None else f" of {scheduled(committed.schedule)}"
+    pairs = "" if committed.number is None else f" as pairs {committed.number}"
+    beacon = "" if committed.kind is None else f", beacon {committed.kind.decode()}"
     return (
-        f"{committed.root.hex()} in {committed.program.hex()}{table}{rounds};"
+        f"{committed.root.hex()} in {committed.program.hex()}{table}{rounds}{pairs}{beacon};"
         f" tx {committed.tx.decode()} at {committed.position}, {committed.time}"
     )
 

@@ -6,14 +6,22 @@ from dataclasses import dataclass
 
 from games.fairness.encoding import address_sizes
 from games.fairness.rounds import Schedule
-from games.fairness.verify.proofs import CHAIN, TABLE, TX, read_schedule, write_schedule
+from games.fairness.verify.proofs import (
+    BOUND,
+    CHAIN,
+    TABLE,
+    TX,
+    read_schedule,
+    write_schedule,
+)
 from games.fairness.verify.reading import Fields, number, text
 
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """A commitment as the contract keeps it; a pair's has neither table nor schedule.
+    """A commitment as the contract keeps it.
 
+    Rounds have a table and a schedule, pairs a number and the kind of beacon they are bound to.
     Times are those of blocks, in unix seconds. `final_at` is when it could no longer be undone,
     None while it can. Nobody can ask a node later when a block became final: take the time of
     the block that made it so by the chain's rule, such as 32 slots on for Solana.
@@ -27,6 +35,8 @@ class Committed:
     position: int  # slot or height
     time: int
     final_at: int | None
+    number: int | None = None
+    kind: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +92,7 @@ def read_facts(value: object) -> Facts:
 
 def _committed(value: object, path: str, chain: bytes) -> Committed:
     names = ("program", "table", "root", "schedule", "tx", "position", "time", "final_at")
-    fields = Fields(value, path, names)
+    fields = Fields(value, path, (*names, "number", "kind"))
     return Committed(
         program=fields.raw("program", address_sizes(chain)),
         table=fields.maybe("table", lambda one, at: text(one, at, TABLE)),
@@ -92,6 +102,8 @@ def _committed(value: object, path: str, chain: bytes) -> Committed:
         position=fields.number("position"),
         time=fields.number("time"),
         final_at=fields.maybe("final_at", number),
+        number=fields.maybe("number", number),
+        kind=fields.maybe("kind", lambda one, at: text(one, at, BOUND)),
     )
 
 
@@ -150,4 +162,6 @@ def _write_committed(committed: Committed) -> dict[str, object]:
         "position": str(committed.position),
         "time": str(committed.time),
         "final_at": None if committed.final_at is None else str(committed.final_at),
+        "number": None if committed.number is None else str(committed.number),
+        "kind": committed.kind and committed.kind.decode(),
     }

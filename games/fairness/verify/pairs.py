@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from games.fairness.receipts import BrokenReceipts, check_receipts
-from games.fairness.rounds import DRAND, drand_time
+from games.fairness.rounds import BLOCK, drand_time
 from games.fairness.verify.chance import beacon_step, number_step
 from games.fairness.verify.commitments import chain_step, commitment_step, time_step
 from games.fairness.verify.facts import Facts
@@ -34,9 +34,17 @@ def verify_pair(
     final_at = facts.committed.final_at if facts and facts.committed else None
     return [
         commitment_step(proof.commitment, commit, place=proof.place, places=proof.places),
-        chain_step(proof.commitment, program=proof.program, table=None, schedule=None, facts=facts),
+        chain_step(
+            proof.commitment,
+            program=proof.program,
+            table=None,
+            schedule=None,
+            number=proof.number,
+            kind=proof.beacon,
+            facts=facts,
+        ),
         pair_time_step(proof, facts),
-        number_step(proof.activation, kind=DRAND, after=final_at, facts=facts),
+        number_step(proof.activation, kind=proof.beacon, after=final_at, facts=facts),
         beacon_step(proof.activation, facts=facts, drand=drand),
         receipts_step(proof, commit),
         *(every(proof, step) for step in bet_checks(proof, recover)),
@@ -46,15 +54,31 @@ def verify_pair(
 
 def pair_time_step(proof: PairProof, facts: Facts | None) -> Step:
     """The seed was bound before the chance that is mixed in was known to anybody."""
-    beacon = proof.activation.beacon
-    if beacon.kind != DRAND or not beacon.round:
-        return Step("in time", "final before a round of drand", beacon.kind.decode(), FAILED)
+    beacon, bound = proof.activation.beacon, proof.beacon.decode()
+    if beacon.kind != proof.beacon:
+        found = f"{beacon.kind.decode()} {beacon.round}"
+        return Step("in time", f"final before a beacon of kind {bound}", found, FAILED)
+    if beacon.kind == BLOCK:
+        return block_time_step(proof, facts)
+    if not beacon.round:
+        return Step("in time", "final before a round of drand", "round 0, which is none", FAILED)
     return time_step(
         proof.commitment,
         before=drand_time(beacon.round),
         what=f"round {beacon.round} of drand",
         facts=facts,
     )
+
+
+def block_time_step(proof: PairProof, facts: Facts | None) -> Step:
+    """As for a round of drand; when a block was made, only its chain can say."""
+    number = proof.activation.beacon.round
+    if facts is None or facts.block is None:
+        return unchecked("in time", f"final before block {number}")
+    block = facts.block
+    if block.number != number:
+        return Step("in time", f"final before block {number}", f"block {block.number}", FAILED)
+    return time_step(proof.commitment, before=block.time, what=f"block {number}", facts=facts)
 
 
 def receipts_step(proof: PairProof, commit: bytes) -> Step:

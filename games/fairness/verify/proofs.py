@@ -11,7 +11,7 @@ from games.fairness.encoding import address_sizes
 from games.fairness.merkle import MAX_LEAVES
 from games.fairness.pairs import CLIENT_SEED, MAX_BETS, Pair, hash_params
 from games.fairness.receipts import Receipt
-from games.fairness.rounds import DRAND, KINDS, Beacon, Round, Schedule
+from games.fairness.rounds import BLOCK, DRAND, KINDS, Beacon, Round, Schedule
 from games.fairness.verify.reading import Fields, Malformed, hashed
 
 T = TypeVar("T")
@@ -22,6 +22,7 @@ CHAIN = re.compile(r"[-a-z0-9]{3,8}:[-_a-zA-Z0-9]{1,32}")
 TABLE = re.compile(r"[a-z0-9-]{1,32}")
 TX = re.compile(r"[0-9a-zA-Z]{1,96}")
 KIND = re.compile("|".join(kind.decode() for kind in KINDS))
+BOUND = re.compile(f"{DRAND.decode()}|{BLOCK.decode()}")  # what a commitment of pairs may bind
 SIGNATURE = (65,)
 DRAND_SIGNATURE = 48
 MAX_DEPTH = (MAX_LEAVES - 1).bit_length()
@@ -113,12 +114,15 @@ class PairBet:
 class PairProof:
     """A pair from commitment to results: bets in a row, all of them or some.
 
-    `place` of `places` is where its commitment stands among those under the same root; `count`
-    is how many bets the house says it took with the seed.
+    `number` is that of the commitment at its contract, `beacon` the kind of chance it is bound
+    to; `place` of `places` is where the pair stands among those under the same root; `count` is
+    how many bets the house says it took with the seed.
     """
 
     pair: Pair
     program: bytes
+    number: int
+    beacon: bytes
     commitment: Commitment
     place: int
     places: int
@@ -254,8 +258,8 @@ def _bet(value: object, path: str, program: bytes) -> ProvedBet:
 
 
 def _read_pair(proof: object) -> PairProof:
-    names = ("account", "epoch", "commitment", "seed", "client_seed", "activation", "signer")
-    fields = Fields(proof, "", (*HEADER, *names, "count", "bets"))
+    names = ("account", "epoch", "number", "beacon", "commitment", "seed", "client_seed")
+    fields = Fields(proof, "", (*HEADER, *names, "activation", "signer", "count", "bets"))
     chain, program = _header(fields)
     pair = Pair(chain, fields.text("account"), fields.number("epoch"))
     client_seed = fields.raw("client_seed", CLIENT_SEED)
@@ -265,6 +269,8 @@ def _read_pair(proof: object) -> PairProof:
     return PairProof(
         pair=pair,
         program=program,
+        number=fields.number("number"),
+        beacon=fields.text("beacon", BOUND),
         commitment=_committed(commitment),
         place=commitment.number("place"),
         places=_places(commitment),
@@ -409,6 +415,8 @@ def _write_pair(proof: PairProof) -> dict[str, object]:
         "program": proof.program.hex(),
         "account": proof.pair.account.decode(),
         "epoch": str(proof.pair.epoch),
+        "number": str(proof.number),
+        "beacon": proof.beacon.decode(),
         "commitment": {
             **_write_commitment(proof.commitment),
             "place": str(proof.place),

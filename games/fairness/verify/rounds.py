@@ -47,6 +47,8 @@ def verify_round(
             program=proof.round.program,
             table=proof.round.table,
             schedule=schedule,
+            number=None,
+            kind=None,
             facts=facts,
         ),
         time_step(commitment, before=schedule.opens, what="the batch opens", facts=facts),
@@ -118,11 +120,16 @@ def draw_step(game: bytes, outcome: bytes, draw: Draw) -> Step:
     result, found = drawn(game, outcome), shown(draw)
     if result is None:
         return Step("draw", f"a game called {game.decode()}", found, FAILED)
+    if isinstance(result, int) != isinstance(draw, int):
+        return Step("draw", shown(result), f"{found}, in another form", FAILED)
     return compared("draw", shown(result), found)
 
 
 def reveal_step(proof: RoundProof, facts: Facts | None) -> Step:
-    """The contract was shown this seed in time; until then nobody is known to have shown it."""
+    """The contract was shown this seed in time; until then nobody is known to have shown it.
+
+    From the second of its deadline on, the contract takes no seed any more, but claims.
+    """
     number, schedule = proof.round.number, proof.schedule
     if facts is None:
         return unchecked("reveal", proof.seed.hex())
@@ -131,9 +138,9 @@ def reveal_step(proof: RoundProof, facts: Facts | None) -> Step:
     by = schedule.reveal_by(number)
     return judged(
         "reveal",
-        f"{proof.seed.hex()} by {by}",
+        f"{proof.seed.hex()} before {by}",
         f"{facts.revealed.seed.hex()} at {facts.revealed.time}",
-        held=facts.revealed.seed == proof.seed and facts.revealed.time <= by,
+        held=facts.revealed.seed == proof.seed and facts.revealed.time < by,
     )
 
 

@@ -70,7 +70,7 @@ def test_the_signers_of_the_vectors_are_who_the_curve_says() -> None:
     ):
         digest = values.drawn("any digest")
         assert recovered(digest, signing.sign(key, digest)) == address
-    for case in (*VECTORS["rounds"], *VECTORS["pairs"]):
+    for case in (*VECTORS["rounds"], *VECTORS["leaves"], *VECTORS["pairs"]):
         digest = bytes.fromhex(case.get("digest") or case["receipt"])
         assert recovered(digest, bytes.fromhex(case["signature"])).hex() == case["signer"]  # type: ignore[union-attr]
 

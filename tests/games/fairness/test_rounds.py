@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from games.fairness import merkle, rounds
-from games.fairness.rounds import Beacon, Round, RoundBet, Schedule, SignedRoot
+from games.fairness.rounds import Beacon, BetReceipt, Round, RoundBet, Schedule, SignedRoot
 from games.fairness.stream import Stream
 
 SOLANA = b"solana:5eykt4UsFv8P8NJdTREpY1vzqKqZKvdp"
@@ -70,6 +70,51 @@ def test_every_field_of_a_signed_root_changes_its_digest() -> None:
         replace(SIGNED, round=replace(ROUND, chain=b"eip155:1")).digest,
     }
     assert len(others | {SIGNED.digest}) == 8
+
+
+def test_every_field_of_a_bets_receipt_changes_its_digest() -> None:
+    receipt = BetReceipt(ROUND, 0, BET.leaf)
+    others = {
+        replace(receipt, position=1).digest,
+        replace(receipt, leaf=bytes(32)).digest,
+        replace(receipt, round=replace(ROUND, number=13)).digest,
+        replace(receipt, round=replace(ROUND, table=b"numbers-2")).digest,
+        replace(receipt, round=replace(ROUND, program=bytes(20))).digest,
+        replace(receipt, round=replace(ROUND, chain=b"eip155:1")).digest,
+    }
+    assert len(others | {receipt.digest, BET.leaf}) == 8
+    for changed in ({"leaf": bytes(31)}, {"position": -1}, {"position": 2**64}):
+        with pytest.raises(ValueError, match=r"a leaf has|a position is"):
+            replace(receipt, **changed)
+
+
+def test_a_receipt_shows_by_a_signed_root_that_its_bet_was_left_out() -> None:
+    bets = [replace(BET, position=at, bet_id=bytes([at]) * 32) for at in range(3)]
+    leaves = [bet.leaf for bet in bets]
+    receipt = BetReceipt(ROUND, 1, leaves[1])
+
+    def told(*kept: bytes) -> tuple[SignedRoot, list[list[bytes]]]:
+        tree = merkle.Tree.over(kept)
+        proofs = [tree.proof(at) for at in range(len(kept))]
+        return SignedRoot(ROUND, tree.root, len(kept), 45), proofs
+
+    whole, siblings = told(*leaves)
+    assert not receipt.left_out(whole)
+    assert not receipt.left_out(whole, leaf=leaves[1], proof=siblings[1])
+    for other in (leaves[0], leaves[2]):
+        for way in siblings:
+            assert not receipt.left_out(whole, leaf=other, proof=way)
+    moved, siblings = told(leaves[0], leaves[2])
+    assert receipt.left_out(moved, leaf=leaves[2], proof=siblings[1])
+    assert not receipt.left_out(moved)
+    assert not receipt.left_out(moved, leaf=leaves[0], proof=siblings[0])
+    short, _ = told(leaves[0])
+    assert receipt.left_out(short)
+    assert receipt.left_out(SignedRoot(ROUND, rounds.NO_BETS, 0, 0))
+    elsewhere = replace(short, round=replace(ROUND, number=13))
+    assert not receipt.left_out(elsewhere)
+    endless = replace(short, count=2**40)
+    assert not receipt.left_out(endless, leaf=leaves[2], proof=siblings[1])
 
 
 def test_every_field_of_the_details_changes_them() -> None:

@@ -116,6 +116,8 @@ async function committed(node: Node, proof: RoundProof, final: Header): Promise<
       position: at,
       time: block.time,
       finalAt: await finalAt(node, proof.chain, at, final),
+      number: null,
+      kind: null,
     };
   }
   return null;

@@ -95,7 +95,9 @@ async function committed(
     const { events, time } = await heard(node, proof, tx);
     for (const event of events) {
       const read = await readCommitted(event, proof);
-      if (read) return { ...read, tx, position, time, finalAt: await finalAt(node, position) };
+      if (!read) continue;
+      const none = { number: null, kind: null };
+      return { ...read, tx, position, time, finalAt: await finalAt(node, position), ...none };
     }
   }
   return null;

@@ -22,7 +22,7 @@ export async function commitmentStep(
 /** What the proof says of its commitment, to be held against what the chain says. */
 export type Said = Omit<Committed, "finalAt">;
 
-/** The contract keeps this root, with this schedule, from where the proof says. */
+/** The contract keeps this root, with all it is bound to, from where the proof says. */
 export function chainStep(said: Said, facts: Facts | null): Step {
   const name = "on chain";
   const expected = described(said);
@@ -35,6 +35,8 @@ export function chainStep(said: Said, facts: Facts | null): Step {
     ["table", said.table ?? "none", committed.table ?? "none"],
     ["root", hex(said.root), hex(committed.root)],
     ["schedule", scheduled(said.schedule), scheduled(committed.schedule)],
+    ["number", `${said.number ?? "none"}`, `${committed.number ?? "none"}`],
+    ["beacon", said.kind ?? "none", committed.kind ?? "none"],
     ["transaction", said.tx, committed.tx],
     ["position", `${said.position}`, `${committed.position}`],
     ["time", `${said.time}`, `${committed.time}`],
@@ -47,8 +49,9 @@ export function chainStep(said: Said, facts: Facts | null): Step {
 function described(said: Said): string {
   const table = said.table === null ? "" : ` at table ${said.table}`;
   const rounds = said.schedule === null ? "" : `, ${scheduled(said.schedule)}`;
+  const pairs = said.number === null ? "" : `, as pairs ${said.number} bound to ${said.kind}`;
   const where = `transaction ${said.tx} at ${said.position}, ${said.time}`;
-  return `root ${hex(said.root)} in contract ${hex(said.program)}${table}${rounds}; ${where}`;
+  return `root ${hex(said.root)} in contract ${hex(said.program)}${table}${rounds}${pairs}; ${where}`;
 }
 
 function scheduled(schedule: Schedule | null): string {

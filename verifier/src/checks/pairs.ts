@@ -15,14 +15,15 @@ export async function verifyPair(pair: PairProof, facts: Facts | null): Promise<
   const entry = await proofs.pairCommit(pair);
   const { program, commitment, activation } = pair;
   const { root, tx, position, time } = commitment;
-  const said = { program, table: null, root, schedule: null, tx, position, time };
+  const of = { number: pair.number, kind: pair.beacon };
+  const said = { program, table: null, root, schedule: null, tx, position, time, ...of };
   const committed = facts?.committed;
   const finalAt = committed && !(committed instanceof Unread) ? committed.finalAt : null;
   return [
     await commitmentStep(commitment, entry, pair.place, pair.places),
     chainStep(said, facts),
     pairTimeStep(pair, facts),
-    numberStep(activation, "drand", finalAt, facts),
+    numberStep(activation, pair.beacon, finalAt, facts),
     await beaconStep(activation, facts),
     await receiptsStep(pair, entry),
     ...(await betsSteps(pair)),
@@ -31,12 +32,20 @@ export async function verifyPair(pair: PairProof, facts: Facts | null): Promise<
 }
 
 /** The seed was bound before the chance that is mixed in was known to anybody. */
-function pairTimeStep({ activation, commitment }: PairProof, facts: Facts | null): Step {
+function pairTimeStep({ activation, beacon, commitment }: PairProof, facts: Facts | null): Step {
+  const name = "in time";
   const { kind, round } = activation;
-  if (kind !== "drand" || round === 0n) {
-    return failed("in time", "final before a round of drand", kind);
+  if (kind !== beacon) return failed(name, `final before a beacon of kind ${beacon}`, `${kind} ${round}`);
+  if (kind === "drand") {
+    if (round === 0n) return failed(name, "final before a round of drand", "round 0, which is none");
+    return timeStep(commitment, drandTime(round), `round ${round} of drand`, facts);
   }
-  return timeStep(commitment, drandTime(round), `round ${round} of drand`, facts);
+  const expected = `final before block ${round}`;
+  const block = facts?.block ?? null;
+  if (block === null) return unchecked(name, expected);
+  if (block instanceof Unread) return unchecked(name, expected, block.reason);
+  if (block.number !== round) return failed(name, expected, `block ${block.number}`);
+  return timeStep(commitment, block.time, `block ${round}`, facts);
 }
 
 /** Every bet holds on to the one before it, and the first one to the commitment. */

@@ -21,7 +21,7 @@ export async function verifyRound(proof: RoundProof, facts: Facts | null): Promi
   return [
     scheduleStep(proof),
     await commitmentStep(commitment, entry, round - schedule.first, schedule.count),
-    chainStep({ program, table, root, schedule, tx, position, time }, facts),
+    chainStep({ program, table, root, schedule, tx, position, time, number: null, kind: null }, facts),
     timeStep(commitment, schedule.opens, "the batch opens", facts),
     ...(await betsSteps(proof)),
     await anchorStep(proof, facts),
@@ -78,7 +78,10 @@ async function anchorStep(proof: RoundProof, facts: Facts | null): Promise<Step>
   return judged(name, told, `the digest ${hex(anchored.statement)}`, same(said, anchored.statement));
 }
 
-/** The contract was shown this seed in time; until then nobody is known to have shown it. */
+/**
+ * The contract was shown this seed in time; until then nobody is known to have shown it.
+ * From the second of its deadline on, it takes no seed any more, but claims.
+ */
 function revealStep(proof: RoundProof, facts: Facts | null): Step {
   const name = "reveal";
   if (facts === null) return unchecked(name, hex(proof.seed));
@@ -86,8 +89,8 @@ function revealStep(proof: RoundProof, facts: Facts | null): Step {
   if (revealed instanceof Unread) return unchecked(name, hex(proof.seed), revealed.reason);
   if (revealed === null) return unchecked(name, hex(proof.seed), "not revealed on chain yet");
   const by = proofs.revealBy(proof.schedule, proof.round);
-  const held = same(revealed.seed, proof.seed) && revealed.time <= by;
-  return judged(name, `${hex(proof.seed)} by ${by}`, `${hex(revealed.seed)} at ${revealed.time}`, held);
+  const held = same(revealed.seed, proof.seed) && revealed.time < by;
+  return judged(name, `${hex(proof.seed)} before ${by}`, `${hex(revealed.seed)} at ${revealed.time}`, held);
 }
 
 /** The bet is among those signed, its terms can be read, and it was paid by them. */

@@ -36,6 +36,7 @@ function ofPair(pair: PairProof): Line[] {
   return [
     ["Account", pair.account],
     ["Epoch", `${pair.epoch}`],
+    ["Commitment", `pairs ${pair.number}, place ${pair.place} of ${pair.places}, bound to ${pair.beacon}`],
     ["Your seed", `${hex(pair.clientSeed)} (${printable(pair.clientSeed)})`],
     ["Bets", `${pair.bets.length} in this proof, ${pair.count} by the house's count`],
   ];

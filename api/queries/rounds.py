@@ -45,7 +45,6 @@ SELECT encode(b.bet, 'hex') AS bet, t.name AS "table", b.number AS round, b.posi
     encode(b.leaf, 'hex') AS leaf, b.at, b.ended_at, b.id
 FROM round_bets b JOIN round_tables t ON t.id = b.table_id
 """
-BET = BETS + "WHERE b.bet = decode(%(bet)s, 'hex') AND b.casino_id = %(casino)s"
 OF_PLAYER = (
     BETS
     + """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Annotated, Any
 
 import msgspec
@@ -34,7 +34,7 @@ from api.routes.wallets import READ, Keyed, Text
 from api.state import Row, state
 from api.tables import Tables
 from casino.rounds import proofs
-from casino.rounds.bets import Place
+from casino.rounds.bets import Place, receipt
 from casino.rounds.tables import ROOMS, Table
 from settings import Role
 
@@ -92,16 +92,21 @@ async def table(request: Request) -> Response:
 
 @describe(shapes.RoundBet, 402, 404, 409, body=Wish, headers=Keyed, role=BET, tag="rounds")
 async def bet(request: Request) -> Response:
-    """Stake on a round; who asks again under the same key gets the same answer."""
+    """Stake on a round; who asks again under the same key gets the same answer.
+
+    `signature` is the house's word that it took the bet, at this place: with it and the signed root
+    of the round anybody can show that the bet was left out.
+    """
     caller = await acting(request, BET)
     asked(request, OfCasino)
     key = idempotency_key(request)
     wish = await given(request, Wish)
-    answer = await state(request).desk.decide_once(await _command(request, caller, key, wish))
+    command = await _command(request, caller, key, wish)
+    answer = await state(request).desk.decide_once(command)
     if answer.code is not None:
         response = refused(answer.code, answer.body)
     else:
-        response = private({"user": wish.user, **answer.body})
+        response = private({"user": wish.user, **_signed(request, command.table, answer.body)})
     if answer.replayed:
         response.headers["idempotency-replayed"] = "true"
     return response
@@ -115,9 +120,8 @@ async def recent(request: Request) -> Response:
     found = (await _tables(request)).named(casino["id"], page.table)
     values = {"table": found.id, **page.edge()}
     rows = await state(request).rows(queries.RECENT, values)
-    numbered = [{**row, "number": row["round"]} for row in rows]
-    body = paged([{**row, "id": row["number"]} for row in numbered], page, time="closes_at")
-    return fresh(request, {"items": rows, "next": body["next"]})
+    by_number = paged([{**row, "id": row["round"]} for row in rows], page, time="closes_at")
+    return fresh(request, {"items": rows, "next": by_number["next"]})
 
 
 @describe(shapes.Round, 404, query=OfCasino, tag="rounds")
@@ -207,9 +211,20 @@ async def _told(request: Request, hub: Hub, table: Table) -> AsyncIterator[bytes
         hub.listeners.discard(listener)
 
 
+def _signed(request: Request, table: Table, accepted: Mapping[str, Any]) -> Row:
+    """An accepted bet with the signature that it was; the same each time, once it is durable.
+
+    None where this process has no key, or has another one by now than the bet's batch.
+    """
+    sign, signer = state(request).sign, accepted.get("signer")
+    mine = sign is not None and sign.address.hex() == signer
+    signature = sign(receipt(table, accepted).digest).hex() if sign and mine else None
+    return {**accepted, "signer": signer, "signature": signature}
+
+
 async def _command(request: Request, caller: Caller, key: str, wish: Wish) -> Place:
     """The bet as it is to be decided. Raises `Problem`."""
-    found = await _tables(request)
+    found, sign = await _tables(request), state(request).sign
     table = found.named(caller.casino["id"], named(request, "table"))
     stake = units(wish.stake)
     try:
@@ -237,6 +252,7 @@ async def _command(request: Request, caller: Caller, key: str, wish: Wish) -> Pl
         said=wish.choice,
         stake=stake,
         pays=found.pays,
+        signer=None if sign is None else sign.address,
     )
 
 

@@ -7,21 +7,26 @@ import itertools
 import json
 import re
 import secrets
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
 import psycopg
 import pytest
+from coincurve import PublicKey
 from playwright.async_api import Page, expect
 
 from casino.commands import run_many
 from casino.rounds import courses, settlements, tables
 from casino.rounds.tables import Limits, Table
+from chains.evm.address import keccak256
 from games.fairness import merkle
-from games.fairness.rounds import BLOCK, Beacon, of_chain
+from games.fairness.rounds import BLOCK, Beacon, BetReceipt, SignedRoot, bets_root, of_chain
 from games.fairness.verify import FAILED, verify
 from settings import Settings
 from tests.api.conftest import CHROMIUM, EVM, Api, key
@@ -157,6 +162,62 @@ async def test_a_bet_is_taken_once_for_its_key_and_needs_the_role(
         assert problem(await bet(till, played, user), 403, "forbidden")
     async with httpx.AsyncClient(base_url=api.url) as nobody:
         assert problem(await bet(nobody, played, user), 401, "unauthorized")
+
+
+async def test_the_house_signs_what_it_took_so_that_a_player_can_show_what_was_left_out(
+    played: Played, owner: httpx.AsyncClient
+) -> None:
+    user = await funded(owner)
+    answers = [
+        await bet(owner, played, user, idempotency=f"signed-{played.table.name}-{n}")
+        for n in (0, 1, 1)
+    ]
+    first, second, again = (one.json() for one in answers)
+    assert again == second
+    assert answers[2].headers["idempotency-replayed"] == "true"
+    place = played.table.place(0)
+    leaves = [bytes.fromhex(one["leaf"]) for one in (first, second)]
+    receipts = [BetReceipt(place, n, leaf) for n, leaf in enumerate(leaves)]
+    for said, receipt in zip((first, second), receipts, strict=True):
+        assert said["signer"] == sign.address.hex()
+        assert recover(receipt.digest, bytes.fromhex(said["signature"])) == sign.address
+    whole = SignedRoot(place, bets_root(leaves), 2, 0)
+    without = SignedRoot(place, bets_root(leaves[:1]), 1, 0)
+    assert [one.left_out(whole) for one in receipts] == [False, False]
+    assert [one.left_out(without) for one in receipts] == [False, True]
+
+
+async def test_no_bet_is_taken_that_the_house_could_not_sign(
+    played: Played, owner: httpx.AsyncClient
+) -> None:
+    """Nor could the dealer close its round: the batch is bound to another key."""
+    user = await funded(owner, 50)
+    async with await psycopg.AsyncConnection.connect(played.url) as connection:
+        await connection.execute("ALTER TABLE round_batches DISABLE TRIGGER round_batches_forward")
+        await connection.execute(
+            "UPDATE round_batches SET signer = %s WHERE table_id = %s",
+            (b"\x0e" * 20, played.table.id),
+        )
+        await connection.execute("ALTER TABLE round_batches ENABLE TRIGGER round_batches_forward")
+    assert problem(await bet(owner, played, user), 409, "ROUND_UNSIGNED")
+    found = (await owner.get(f"/api/wallets/{user}")).json()["balances"]
+    assert [one["balance"] for one in found if one["asset"]["id"] == GOLD] == ["50"]
+
+
+async def test_an_api_whose_key_is_none_does_not_start(api: Api) -> None:
+    broken = {**api.environment, "FAIRHOUSE_SIGNER_KEY": "07" * 31}
+    command = [Path(sys.executable).parent / "fairhouse", "run", "api"]
+    done = await asyncio.to_thread(
+        lambda: subprocess.run(command, env=broken, capture_output=True, text=True, timeout=60)
+    )
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == "FAIRHOUSE_SIGNER_KEY is no key of 32 bytes in hex"
+
+
+def recover(digest: bytes, signature: bytes) -> bytes:
+    compact = signature[:64] + bytes([signature[64] - 27])
+    point = PublicKey.from_signature_and_message(compact, digest, hasher=None)
+    return keccak256(point.format(compressed=False)[1:])[12:]
 
 
 BAD: dict[str, tuple[dict[str, Any], int, str]] = {

@@ -28,6 +28,8 @@ verify = typer.Typer(
     no_args_is_help=True, help="Put the books, the audit log and proofs to the proof."
 )
 app.add_typer(verify, name="verify")
+table = typer.Typer(no_args_is_help=True, help="Tables of scheduled rounds.")
+app.add_typer(table, name="table")
 
 
 def refuse(message: str) -> typer.Exit:
@@ -271,6 +273,21 @@ def _quietly(process: str) -> environment.Settings:
     chosen = read_settings()
     logs.setup(chosen.model_copy(update={"log_level": "WARNING"}), process)
     return chosen
+
+
+@table.command()
+def resume(
+    name: Annotated[str, typer.Argument(help="such as dice-2")],
+    casino: Annotated[str, typer.Option(help="its slug, if several have such a table")] = "",
+    reason: Annotated[str, typer.Option(help="why it may go on, for the audit log")] = "",
+) -> None:
+    """Let a table go on that was stopped because a seed was not at its bond in time."""
+    rooms, chosen = import_module("cli.tables"), _quietly("table")
+    try:
+        done = asyncio.run(rooms.resume(chosen, name, casino, reason))
+    except rooms.Refused as error:
+        raise refuse(str(error)) from None
+    typer.echo(f"{name} goes on" if done else f"{name} was not stopped")
 
 
 @app.command()

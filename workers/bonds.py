@@ -99,6 +99,9 @@ class Bond(Protocol):
     ) -> str: ...
     async def release(self, table: str, first: int) -> str: ...
     async def renew(self) -> None: ...
+    async def clock(self) -> float:
+        """The chain's own time, in unix seconds: what its contract goes by."""
+
     async def lag(self) -> float | None: ...
     async def close(self) -> None: ...
 
@@ -176,6 +179,10 @@ class EvmBond:
 
     async def renew(self) -> None:
         await self._sender.renew()
+
+    async def clock(self) -> float:
+        [head] = await self._sender.rpc.headers([await self._sender.rpc.head()])
+        return float(int(head.timestamp, 16))
 
     async def lag(self) -> float | None:
         return await self._sender.rpc.lag(self._depth)
@@ -287,6 +294,9 @@ class SolanaBond:
     async def renew(self) -> None:
         """Nothing waits here: a tx lands within its blockhash's life, or never."""
         await asyncio.sleep(0)
+
+    async def clock(self) -> float:
+        return float(await self._sender.rpc.clock())
 
     async def lag(self) -> float | None:
         return await self._sender.rpc.lag()

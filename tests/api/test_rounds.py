@@ -206,7 +206,7 @@ async def test_no_bet_is_taken_that_the_house_could_not_sign(
 
 async def test_an_api_whose_key_is_none_does_not_start(api: Api) -> None:
     broken = {**api.environment, "FAIRHOUSE_SIGNER_KEY": "07" * 31}
-    command = [Path(sys.executable).parent / "fairhouse", "run", "api"]
+    command: list[str | Path] = [Path(sys.executable).parent / "fairhouse", "run", "api"]
     done = await asyncio.to_thread(
         lambda: subprocess.run(command, env=broken, capture_output=True, text=True, timeout=60)
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from api.queries.wallets import OWNER
+
 NOW = "SELECT clock_timestamp() AS now"
 # The round that takes bets, or the next one that will.
 CURRENT = """
@@ -52,8 +54,16 @@ WHERE b.player_id = %(player)s AND b.casino_id = %(casino)s AND (b.at, b.id) < (
 ORDER BY b.id DESC LIMIT %(limit)s
 """
 )
-PAYEE = """
-SELECT external_id FROM player_identities
-WHERE player_id = %(player)s AND kind = 'wallet' AND scope = %(network)s
-ORDER BY external_id LIMIT 1
+# All that a bet needs to know, in one look: the player, the round, where the bond would pay.
+BETTING = f"""
+SELECT o.player_id, coalesce(%(round)s::bigint, (
+    SELECT number FROM rounds
+    WHERE table_id = %(table)s AND closes_at > clock_timestamp() AND state = 'waiting'
+    ORDER BY closes_at LIMIT 1
+)) AS number, (
+    SELECT external_id FROM player_identities
+    WHERE player_id = o.player_id AND kind = 'wallet' AND scope = %(network)s
+    ORDER BY external_id LIMIT 1
+) AS payee
+FROM ({OWNER}) AS o
 """

@@ -26,7 +26,7 @@ from api.errors import Problem, refused
 from api.feed.hub import Hub, Listener
 from api.feed.protocol import Filters, Subscribe
 from api.keys import Caller, acting
-from api.owners import known
+from api.owners import known, sought
 from api.pages import Page, paged
 from api.parameters import asked, named
 from api.queries import rounds as queries
@@ -231,13 +231,7 @@ async def _command(request: Request, caller: Caller, key: str, wish: Wish) -> Pl
         choice = msgspec.convert(wish.choice, type=table.rules.Choice, strict=True)
     except (msgspec.ValidationError, ValueError, OverflowError) as error:
         raise Problem(422, "bad_choice", f"no choice of {table.game}: {error}") from error
-    player_id = await _player(request, caller, wish.user)
-    number = wish.round
-    if number is None:
-        current = await _current(request, table)
-        if current is None:
-            raise Problem(409, "no_round", f"{table.name} has no round to bet on")
-        number = int(current["number"])
+    player_id, number, payee = await _betting(request, caller, table, wish)
     return Place(
         casino_id=table.casino_id,
         scope=caller.scope("rounds"),
@@ -247,7 +241,7 @@ async def _command(request: Request, caller: Caller, key: str, wish: Wish) -> Pl
         number=number,
         player_id=player_id,
         account=f"player:{player_id}",
-        payee=await _payee(request, table, player_id),
+        payee=payee,
         choice=choice,
         said=wish.choice,
         stake=stake,
@@ -256,19 +250,35 @@ async def _command(request: Request, caller: Caller, key: str, wish: Wish) -> Pl
     )
 
 
-async def _payee(request: Request, table: Table, player_id: int) -> bytes:
-    """Where the bond would pay the player: an address of theirs on its chain, or zeros."""
-    values = {"player": player_id, "network": table.network}
-    row = await state(request).row(queries.PAYEE, values)
+async def _betting(
+    request: Request, caller: Caller, table: Table, wish: Wish
+) -> tuple[int, int, bytes]:
+    """Who bets, on which round, and where the bond would pay: their address, or zeros.
+
+    Raises `Problem`.
+    """
+    values, row = sought(caller, wish.user), None
+    if values is not None:
+        values |= {"table": table.id, "network": table.network, "round": wish.round}
+        row = await state(request).row(queries.BETTING, values)
+    if row is None:
+        raise unknown_user()
+    if row["number"] is None:
+        raise Problem(409, "no_round", f"{table.name} has no round to bet on")
     room = ROOMS[table.network.partition(":")[0]]
-    return bytes(room.LENGTH) if row is None else room.parse(row["external_id"])
+    payee = bytes(room.LENGTH) if row["payee"] is None else room.parse(row["payee"])
+    return int(row["player_id"]), int(row["number"]), payee
 
 
 async def _player(request: Request, caller: Caller, user: str) -> int:
     found = await known(request, caller, user)
     if found is None:
-        raise Problem(404, "unknown_user", "this casino has no such user")
+        raise unknown_user()
     return found
+
+
+def unknown_user() -> Problem:
+    return Problem(404, "unknown_user", "this casino has no such user")
 
 
 async def _tables(request: Request) -> Tables:

@@ -29,7 +29,7 @@ from games.fairness import merkle
 from games.fairness.rounds import BLOCK, Beacon, BetReceipt, SignedRoot, bets_root, of_chain
 from games.fairness.verify import FAILED, verify
 from settings import Settings
-from tests.api.conftest import CHROMIUM, EVM, Api, key
+from tests.api.conftest import ADA, CHROMIUM, EVM, Api, key
 from tests.api.test_reads import problem
 from tests.casino.rounds.dealt import sign
 from workers import relay
@@ -273,6 +273,34 @@ async def test_a_round_and_a_bet_can_be_proved_once_they_are_drawn(
     assert [one["round"] for one in recent["items"]] == [0]
     assert problem(await owner.get(f"/api/rounds/{played.table.name}.77"), 404, "unknown_round")
     assert problem(await owner.get("/api/bets/" + "00" * 32 + "/proof"), 404, "unknown_bet")
+
+
+async def test_a_player_whose_address_is_known_is_paid_there_by_the_bond(
+    played: Played, owner: httpx.AsyncClient
+) -> None:
+    keyed = {"x-idempotency-key": f"purse-{next(_keys)}"}
+    body = {"asset": "GOLD_COINS", "amount": "100"}
+    given = await owner.post(f"/api/wallets/{ADA}/top-up", json=body, headers=keyed)
+    assert given.is_success, given.text
+    ids = [(await bet(owner, played, user)).json()["bet"] for user in (ADA, await funded(owner))]
+    await played.over()
+    proofs = [(await owner.get(f"/api/bets/{id}/proof")).json() for id in ids]
+    assert [one["bet"]["payee"] for one in proofs] == [ADA.removeprefix("0x"), "00" * 20]
+
+
+async def test_a_table_without_rounds_takes_no_bet(
+    played: Played, owner: httpx.AsyncClient
+) -> None:
+    user = await funded(owner)
+    async with await psycopg.AsyncConnection.connect(played.url) as connection:
+        await connection.execute(
+            "UPDATE rounds SET state = 'skipped', reason = 'late', ended_at = now()"
+            " WHERE table_id = %s",
+            (played.table.id,),
+        )
+    assert problem(await bet(owner, played, user), 409, "no_round")
+    assert problem(await bet(owner, played, user, round=0), 409, "ROUND_CLOSED")
+    assert problem(await bet(owner, played, "nobody-at-all"), 404, "unknown_user")
 
 
 async def test_events_tell_what_happens_at_a_table_and_what_time_it_is(

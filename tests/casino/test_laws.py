@@ -169,21 +169,22 @@ async def bonuses_given() -> None:
 
 
 async def dealt() -> None:
-    """A round in each of its states: settled, void, drawn, closed and waiting, with bets."""
+    """A round in each of its states, with bets: settled, void, drawn, closed, given up, waiting."""
     table = await Dealt.at()
-    await table.batch(5, opens_in=-5, period=60)
+    await table.batch(6, opens_in=-5, period=60)
     ada = await table.player()
-    for number in range(5):
+    for number in range(6):
         await table.moved(number, 60 * number)
         high, low = {"over": True, "face": 4_999}, {"over": False, "face": 5_000}
         for choice in (high, low):
             assert (await table.run(table.bet(ada, number, choice=choice))).code is None
-    for number in range(4):
+    for number in range(5):
         await table.moved(number, 60)
         assert await table.close(number) is not None
     for number in (0, 2):
         assert await table.draw(number) is not None
-    assert await table.give_up(1)
+    for number in (1, 4):
+        assert await table.give_up(number)
     assert [await table.settle(0), await table.settle(1)] == ["settled", "void"]
 
 
@@ -310,6 +311,7 @@ BREAKS = [
     ("rounds", BETS_OF.format("returned", "drawn")),
     ("rounds", BETS_OF.format("lost", "closed")),
     ("rounds", BETS_OF.format("owed", "closed")),
+    ("rounds", BETS_OF.format("won", "closed") + " AND r.reason IS NOT NULL"),
     ("rounds", BETS_OF.format("lost", "waiting")),
     (
         "rounds",

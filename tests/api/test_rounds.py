@@ -364,6 +364,12 @@ async def test_the_page_counts_down_and_leads_to_a_proof_of_the_last_round(
     await expect(verify_it).to_be_visible(timeout=60_000)
     shown = (await owner.get(f"/api/rounds/{played.table.name}.0")).json()
     await expect(card).to_contain_text(str(shown["result"]))
+    await verify_it.focus()
+    for _ in range(2):  # the page looks again, and leaves alone what a reader has in hand
+        await page.wait_for_event(
+            "response", lambda answer: answer.url.endswith("/api/tables"), timeout=60_000
+        )
+    await expect(verify_it).to_be_focused()
     await verify_it.click()
     await expect(page).to_have_url(re.compile(r"/verify\?proof="))
     await expect(page.locator("body")).to_contain_text("outcome", timeout=60_000)

@@ -55,7 +55,7 @@ MUTANTS = {
         "db/migrations/versions/0014_entries_at_a_glance.py",
         "WHERE s.rest <> 0\n",
         "WHERE false\n",
-        "tests/ledger/test_laws.py",
+        "tests/ledger/test_laws.py::test_entries_that_break_a_law_are_refused",
     ),
     "no memory of refusals": Mutant(
         "casino/commands.py",
@@ -68,13 +68,13 @@ MUTANTS = {
         "casino/providers/calls.py",
         "        if found is None:\n            calls.put(",
         "        if False:\n            calls.put(",
-        "tests/api/providers/test_order.py",
+        "tests/api/providers/test_order.py::test_every_order_ends_as_the_table_says[jaqpot]",
     ),
     "no looking at what is held": Mutant(
         "ledger/books.py",
         "return self.balance - self.held",
         "return self.balance",
-        "tests/ledger/test_holds.py",
+        "tests/ledger/test_holds.py::test_what_is_held_is_not_spent",
     ),
 }
 

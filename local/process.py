@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import ctypes
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
+GIVEN_TO_NOBODY = range(15_000, 32_000)  # Linux gives 32768 and more
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -105,11 +107,15 @@ async def running(child: Child) -> AsyncIterator[Child]:
 
 
 def free_port() -> int:
-    """A TCP port that nobody holds right now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A TCP port that nobody holds right now.
+
+    It lies below those that Linux gives to outgoing connections, so that none takes it meanwhile.
+    """
+    for port in random.SystemRandom().sample(GIVEN_TO_NOBODY, len(GIVEN_TO_NOBODY)):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise OSError("every port is taken")
 
 
 async def accepts(port: int, host: str = "127.0.0.1") -> bool:

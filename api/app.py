@@ -31,17 +31,22 @@ from api.routes import (
     withdrawals,
 )
 from api.state import opened
+from chains.signers import signer
 from settings import Settings
 
 STATIC = Path(__file__).parent / "static"
 
 
 def build(settings: Settings) -> Starlette:
-    """The app; its connections live as long as its lifespan."""
+    """The app; its connections live as long as its lifespan.
+
+    Raises `ChainError` for a key that signs nothing.
+    """
+    sign = signer(settings.signer_key) if settings.signer_key else None
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with opened(settings) as house, studio.resuming(settings):
+        async with opened(settings, sign) as house, studio.resuming(settings):
             app.state.house = house
             yield
 

@@ -62,6 +62,7 @@ REFUSED = {
     "ROUND_CLOSED": 409,
     "ROUND_FULL": 409,
     "TABLE_PAUSED": 409,
+    "ROUND_UNSIGNED": 409,
 }
 
 

@@ -17,6 +17,7 @@ from starlette.requests import Request
 from api.desk import Desk
 from api.feed.hub import Hub
 from api.tables import Tables
+from chains.signers import Signer
 from db import session
 from db.session import plain
 from queues.client import client
@@ -40,6 +41,7 @@ class State:
     hub: Hub
     tables: Tables
     desk: Desk
+    sign: Signer | None  # what was accepted; None where no key is set
 
     async def rows(self, query: str, values: Mapping[str, Any]) -> list[Row]:
         """All rows of one query, as dictionaries."""
@@ -53,7 +55,7 @@ class State:
 
 
 @contextlib.asynccontextmanager
-async def opened(settings: Settings) -> AsyncIterator[State]:
+async def opened(settings: Settings, sign: Signer | None = None) -> AsyncIterator[State]:
     """The state for as long as the process serves; a database that is away is waited for."""
     pool: Pool = AsyncConnectionPool(
         plain(settings.database_url),
@@ -73,7 +75,7 @@ async def opened(settings: Settings) -> AsyncIterator[State]:
         hub = Hub(redis)
         reading = asyncio.create_task(hub.run())
         try:
-            yield State(settings, pool, redis, hub, Tables(), desk)
+            yield State(settings, pool, redis, hub, Tables(), desk, sign)
         finally:
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)

@@ -11,6 +11,7 @@ from casino.invariants import (
     holds,
     lapses,
     outbox,
+    rounds,
     seals,
     sums,
 )
@@ -27,6 +28,7 @@ LAWS: tuple[Law, ...] = (
     bets.LAW,
     bonuses.LAW,
     calls.LAW,
+    rounds.LAW,
     outbox.LAW,
     seals.LAW,
 )

@@ -7,7 +7,7 @@ import base64
 import struct
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from chains import networks
 from chains.evm import send as evm
@@ -167,6 +167,56 @@ class Batch:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A pair in the middle of a commitment of three, with three bets."""
+
+    PLACE: ClassVar = 1
+    PLACES: ClassVar = 3
+    chain: bytes
+    program: bytes
+    account: bytes
+    number: int
+
+    @property
+    def pair(self) -> Pair:
+        return Pair(self.chain, self.account, 5)
+
+    @property
+    def seed(self) -> bytes:
+        return drawn("pair", self.chain, self.account)
+
+    @property
+    def tree(self) -> merkle.Tree:
+        commit = self.pair.commit(self.seed)
+        return merkle.Tree.over([drawn("other"), commit, drawn("another")])
+
+    def proof(self, *, tx: str, position: int, time: int, beacon: Beacon) -> dict[str, object]:
+        """As its file holds it, signed as the published vectors are."""
+        bets: list[PairBet] = []
+        for nonce in range(3):
+            previous = bets[-1].receipt.digest if bets else self.pair.commit(self.seed)
+            bets.append(pair_bet(self.pair, self.seed, b"lucky", beacon.hash, nonce, previous))
+        tree, siblings = self.tree, tuple(self.tree.proof(self.PLACE))
+        return written(
+            PairProof(
+                pair=self.pair,
+                program=self.program,
+                number=self.number,
+                beacon=BLOCK,
+                commitment=Commitment(tx.encode(), position, time, tree.root, siblings),
+                place=self.PLACE,
+                places=self.PLACES,
+                seed=self.seed,
+                client_seed=b"lucky",
+                activation=Shown(beacon, b""),
+                signer=SIGNER,
+                count=len(bets),
+                bets=tuple(bets),
+            )
+        )
+
+
 class Evm:
     """An Anvil that mines when it is told to, with a bond on it."""
 
@@ -224,41 +274,21 @@ class Evm:
         await self.mine(blocks=4)
         return batch.proof(tx=tx, position=position, time=when, beacon=beacon)
 
-    async def pair(self, account: bytes, nonces: int = 3, *, early: bool = False) -> dict[str, Any]:
+    async def pair(self, account: bytes, *, early: bool = False) -> dict[str, object]:
         """A pair from its commitment to its reveal; `early`: activated before it was final."""
-        depth = networks.depth_of(EVM.decode())
-        pair, seed = Pair(EVM, account, 5), drawn("pair", account)
-        number = self.pairs = self.pairs + 1
-        tree = merkle.Tree.over([drawn("other"), pair.commit(seed), drawn("another")])
-        tx = await self.call("commitPairs", number, tree.root, 3, 2)
+        depth, self.pairs = networks.depth_of(EVM.decode()), self.pairs + 1
+        program = bytes.fromhex(self.program.address[2:])
+        held = Held(EVM, program, account, self.pairs)
+        tx = await self.call("commitPairs", self.pairs, held.tree.root, held.PLACES, 2)
         position, when, _ = await self.head()
         await self.mine(at=when + 3)  # a block that is a beacon too early
         await self.mine(at=when + 20, blocks=depth - 1)
         _, final_at, _ = await self.block(position + depth)
         beacon = await self.chance(when if early else final_at)
-        bets: list[PairBet] = []
-        for nonce in range(nonces):
-            previous = bets[-1].receipt.digest if bets else pair.commit(seed)
-            bets.append(pair_bet(pair, seed, b"lucky", beacon.hash, nonce, previous))
-        await self.call("revealPair", number, 1, account.decode(), 5, seed, tree.proof(1))
+        shown = (account.decode(), held.pair.epoch, held.seed, held.tree.proof(held.PLACE))
+        await self.call("revealPair", self.pairs, held.PLACE, *shown)
         await self.mine(blocks=4)
-        return written(
-            PairProof(
-                pair=pair,
-                program=bytes.fromhex(self.program.address[2:]),
-                number=number,
-                beacon=BLOCK,
-                commitment=Commitment(tx.encode(), position, when, tree.root, tuple(tree.proof(1))),
-                place=1,
-                places=3,
-                seed=seed,
-                client_seed=b"lucky",
-                activation=Shown(beacon, b""),
-                signer=SIGNER,
-                count=nonces,
-                bets=tuple(bets),
-            )
-        )
+        return held.proof(tx=tx, position=position, time=when, beacon=beacon)
 
 
 Chance = Callable[[int], Awaitable[Beacon]]
@@ -296,6 +326,26 @@ class Solana:
         shown = {"round": 0, "seed": batch.seed(0), "proof": batch.tree.proof(0)}
         await self.final(await self.call("reveal", {**which, **shown}, {}))
         return batch.proof(tx=tx, position=position, time=when, beacon=beacon)
+
+    async def pair(self, account: bytes, chance: Chance) -> dict[str, object]:
+        """The first pair of all, from its commitment to its reveal, with chance from elsewhere."""
+        chain = (await self.rpc.network()).encode()
+        held = Held(chain, bytes(self.program.address), account, 0)
+        keeper, root = {"keeper": self.sender.key.pubkey()}, held.tree.root
+        args = {"number": 0, "root": root, "count": held.PLACES, "kind": 2}
+        tx = await self.call("commit_pairs", args, keeper)
+        position, when = await self.listed(tx)
+        await self.final(tx)
+        while (final_at := await self.rpc.final_at(position)) is None:
+            await asyncio.sleep(0.2)
+        beacon = await chance(final_at)
+        shown = {"account": account.decode(), "epoch": held.pair.epoch, "seed": held.seed}
+        shown |= {"proof": held.tree.proof(held.PLACE)}
+        revealed = await self.call("reveal_pair", {"number": 0, "place": held.PLACE} | shown, {})
+        slot, _ = await self.listed(revealed)
+        while await self.rpc.finalized() < slot:
+            await asyncio.sleep(0.2)
+        return held.proof(tx=tx, position=position, time=when, beacon=beacon)
 
     async def clock(self) -> int:
         """What programs are told the time is."""

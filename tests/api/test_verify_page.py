@@ -315,13 +315,16 @@ async def test_a_proof_is_fetched_from_the_same_host_and_from_no_other(
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """Two real nodes, and proofs of rounds that were played on them."""
+    """Two real nodes, and proofs of rounds and pairs that were played on them."""
 
     evm_url: str
     solana_url: str
     in_time: dict[str, Any]
     late: dict[str, Any]
     on_solana: dict[str, Any]
+    pair: dict[str, Any]
+    early: dict[str, Any]
+    pair_on_solana: dict[str, Any]
 
 
 @pytest.fixture(scope="module")
@@ -340,10 +343,14 @@ async def played(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Play
             payer, payer.key.pubkey(), signer, chain, bond=100 * SOL
         )
         program = solana.Program(json.loads(build.BOND.idl.read_text()), address)
-        on_solana = await Solana(payer, program, rpc).play("dice", bond.chance)
+        other = Solana(payer, program, rpc)
+        on_solana = await other.play("dice", bond.chance)
         in_time = await bond.play("dice")
         late = await bond.play("dice-2", in_time=False)
-        yield Played(ethereum.rpc_url, sol.rpc_url, in_time, late, on_solana)
+        pairs = await bond.pair(b"player:17"), await bond.pair(b"player:18", early=True)
+        pair_on_solana = await other.pair(b"player:17", bond.chance)
+        urls = ethereum.rpc_url, sol.rpc_url
+        yield Played(*urls, in_time, late, on_solana, *pairs, pair_on_solana)
         await rpc.close()
 
 
@@ -442,9 +449,32 @@ async def test_a_node_that_cannot_tell_leaves_its_steps_unchecked_with_the_reaso
 
 
 @needs_chromium
-async def test_a_pair_is_never_shown_as_read_from_a_chain(page: Page, played: Played) -> None:
+async def test_a_pair_is_proved_whole_from_the_chain_it_is_committed_on(
+    page: Page, played: Played
+) -> None:
     await page.goto(PAGE.as_uri())
-    await give(page, PUBLISHED["eip155 pair"]["proof"], rpc=played.evm_url)
-    unread = those(await marks(page), "– not checked")
-    assert unread == {"on chain", "in time", "beacon round", "reveal"}
-    await expect(page.get_by_text("knows no contract that keeps").first).to_be_visible()
+    for proof, node_url, beacons in (
+        (played.pair, played.evm_url, ""),
+        (played.pair_on_solana, played.solana_url, played.evm_url),
+    ):
+        await give(page, proof, rpc=node_url, beacons=beacons)
+        told = await marks(page)
+        assert those(told, "✓ ok") == told.keys()
+        other = proof | {"number": "7"}
+        await give(page, other, rpc=node_url)
+        assert "on chain" in those(await marks(page), "✗ failed")
+        bound = copy.deepcopy(proof) | {"beacon": "drand"}
+        await give(page, bound, rpc=node_url)
+        assert those(await marks(page), "✗ failed") == {"on chain", "in time", "beacon round"}
+
+
+@needs_chromium
+async def test_a_pair_that_was_activated_before_it_was_final_fails(
+    page: Page, played: Played
+) -> None:
+    """A2: the house knew the chance while it could still take another seed."""
+    await page.goto(PAGE.as_uri())
+    await give(page, played.early)
+    assert "✗ failed" not in (await marks(page)).values()
+    await give(page, played.early, rpc=played.evm_url)
+    assert those(await marks(page), "✗ failed") == {"in time", "beacon round"}

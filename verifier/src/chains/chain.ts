@@ -1,12 +1,10 @@
 /** Chain: what the player's node says about a proof, whichever chain it is of. */
 
-import { Unread, type Facts } from "../facts.ts";
+import type { Facts } from "../facts.ts";
 import type { Proof } from "../proofs.ts";
-import { readBlock, readEvm, chainOf as evmChain } from "./evm.ts";
+import { readBlock, readEvm, readEvmPair } from "./evm.ts";
 import { NodeError, type Node } from "./node.ts";
-import { readSolana, chainOf as solanaChain } from "./solana.ts";
-
-const PAIRS = new Unread("this page knows no contract that keeps the commitments of pairs");
+import { readSolana, readSolanaPair } from "./solana.ts";
 
 /**
  * What the nodes say: `node` is of the proof's chain, `beacons` of the one whose blocks are its
@@ -17,11 +15,10 @@ export async function readChain(node: Node, beacons: Node | null, proof: Proof):
   if (kind !== "eip155" && kind !== "solana") {
     throw new NodeError(`this page cannot read ${proof.chain}: it knows eip155 and solana`);
   }
-  if (proof.of === "pair") {
-    const chain = await (kind === "eip155" ? evmChain(node) : solanaChain(node));
-    return { chain, committed: PAIRS, anchored: PAIRS, revealed: PAIRS, block: null };
-  }
-  const facts = await (kind === "eip155" ? readEvm(node, proof) : readSolana(node, proof));
-  if (beacons && proof.beacon.kind === "block") facts.block = await readBlock(beacons, proof);
+  const facts = await (proof.of === "pair"
+    ? (kind === "eip155" ? readEvmPair : readSolanaPair)(node, proof)
+    : (kind === "eip155" ? readEvm : readSolana)(node, proof));
+  const beacon = proof.of === "pair" ? proof.activation : proof.beacon;
+  if (beacons && beacon.kind === "block") facts.block = await readBlock(beacons, beacon);
   return facts;
 }

@@ -5,7 +5,16 @@ import { keccak_256 } from "@noble/hashes/sha3.js";
 import { ascii, hex, join, number, same, u256, unhex, zero, type Bytes } from "../bytes.ts";
 import { Unread, type Anchored, type Block, type Committed, type Facts, type Revealed } from "../facts.ts";
 import { sha256 } from "../hashes.ts";
-import { belongs, closesAt, revealBy, type Kind, type RoundProof, type Schedule } from "../proofs.ts";
+import {
+  belongs,
+  closesAt,
+  revealBy,
+  type Beacon,
+  type Bound,
+  type PairProof,
+  type RoundProof,
+  type Schedule,
+} from "../proofs.ts";
 import { Node, NodeError, unclear } from "./node.ts";
 
 const COMMITTED =
@@ -13,12 +22,18 @@ const COMMITTED =
 const REVEALED = "RoundRevealed(string,uint64,bytes32)";
 const BATCH_AT = "batchAt(string,uint64)";
 const ROUND_AT = "roundAt(string,uint64)";
+const PAIRS_COMMITTED = "PairsCommitted(uint64,bytes32,uint16,uint8)";
+const PAIR_REVEALED = "PairRevealed(uint64,uint16,string,uint64,bytes32)";
+const PAIRS_AT = "pairsAt(uint64)";
 const WORD = 32;
 const SPAN = 1_000n; // blocks per question for logs: few nodes answer for more
 const MOST_SPANS = 50;
 // So many blocks at least; more where the node's own final block is further behind its head.
 const BLOCKS_TO_FINAL: Readonly<Record<string, bigint>> = { "eip155:1": 64n, "eip155:8453": 300n };
-const KINDS: Readonly<Record<string, Kind>> = { "1": "drand", "2": "block" };
+// Of pairs exactly so many, as chains/networks says: the block this far on names their beacon.
+const PAIRS_TO_FINAL: Readonly<Record<string, bigint>> = { ...BLOCKS_TO_FINAL, "eip155:31337": 2n };
+const PAIRS_TO_FINAL_ELSEWHERE = 64n;
+const KINDS: Readonly<Record<string, Bound>> = { "1": "drand", "2": "block" };
 
 interface Header {
   number: bigint;
@@ -35,7 +50,7 @@ interface Batch {
 /** What the chain has of a round. Raises `NodeError` for a node that does not even name its chain. */
 export async function readEvm(node: Node, proof: RoundProof): Promise<Facts> {
   const chain = await chainOf(node);
-  const beacon = proof.beacon.kind === "block" ? await readBlock(node, proof) : null;
+  const beacon = proof.beacon.kind === "block" ? await readBlock(node, proof.beacon) : null;
   const none: Facts = { chain, committed: null, anchored: null, revealed: null, block: beacon };
   if (chain !== proof.chain) return none;
   const final = await unread(headerAt(node, "finalized"));
@@ -48,6 +63,75 @@ export async function readEvm(node: Node, proof: RoundProof): Promise<Facts> {
     anchored: await unread(anchored(node, proof)),
     revealed: batch instanceof Unread ? batch : await unread(revealed(node, proof, batch, final)),
   };
+}
+
+/** What the chain has of a pair. Raises `NodeError` for a node that does not even name its chain. */
+export async function readEvmPair(node: Node, pair: PairProof): Promise<Facts> {
+  const chain = await chainOf(node);
+  const { activation } = pair;
+  const beacon = activation.kind === "block" ? await readBlock(node, activation) : null;
+  const none: Facts = { chain, committed: null, anchored: null, revealed: null, block: beacon };
+  if (chain !== pair.chain) return none;
+  const final = await unread(headerAt(node, "finalized"));
+  if (final instanceof Unread) return { ...none, committed: final, revealed: final };
+  const said = await unread(pairsCommitted(node, pair, final));
+  const asked = join(selector(PAIRS_AT), u256(pair.number));
+  const kept = await unread(view(node, pair.program, asked));
+  const other =
+    said !== null && !(said instanceof Unread) && said.finalAt !== null &&
+    !(kept instanceof Unread) && !same(kept.bytes(0), said.root);
+  return {
+    ...none,
+    committed: other ? new Unread("the node contradicts itself") : said,
+    revealed: kept instanceof Unread ? kept : await unread(pairRevealed(node, pair, kept, final)),
+  };
+}
+
+/** The event of the commitment, at the block where the proof says it is. */
+async function pairsCommitted(node: Node, pair: PairProof, final: Header): Promise<Committed | null> {
+  const { program, number, commitment } = pair;
+  const at = commitment.position;
+  for (const log of await logs(node, program, PAIRS_COMMITTED, number, at, at)) {
+    const words = new Words(unhex(log.data));
+    const block = await headerAt(node, at);
+    if (hex(block.hash) !== log.blockHash) throw unclear("eth_getLogs");
+    const sealed = at + (PAIRS_TO_FINAL[pair.chain] ?? PAIRS_TO_FINAL_ELSEWHERE);
+    const there = final.number >= at && (await headerAt(node, "latest")).number >= sealed;
+    return {
+      program,
+      table: null,
+      root: words.bytes(0),
+      schedule: null,
+      tx: prefixed(commitment.tx) ? `0x${log.tx}` : log.tx,
+      position: at,
+      time: block.time,
+      finalAt: there ? (await headerAt(node, sealed)).time : null,
+      number,
+      kind: KINDS[`${words.number(2)}`] ?? null,
+    };
+  }
+  return null;
+}
+
+/** The seed that the contract was shown, some time after the commitment. */
+async function pairRevealed(
+  node: Node,
+  pair: PairProof,
+  kept: Words,
+  final: Header,
+): Promise<Revealed | null> {
+  if (!((kept.number(3) >> pair.place) & 1n)) return null;
+  const first = pair.commitment.position;
+  for (let from = first, spans = 0; from <= final.number; from += SPAN, spans++) {
+    if (spans === MOST_SPANS) break;
+    const to = from + SPAN - 1n < final.number ? from + SPAN - 1n : final.number;
+    for (const log of await logs(node, pair.program, PAIR_REVEALED, pair.number, from, to)) {
+      const words = new Words(unhex(log.data));
+      if (words.number(0) !== pair.place) continue;
+      return { seed: words.bytes(3), time: (await headerAt(node, log.block)).time };
+    }
+  }
+  throw new NodeError("the contract was shown the seed, and no log of it was found");
 }
 
 /** Whether the contract keeps another root than the one it said it does. */
@@ -64,7 +148,7 @@ export async function chainOf(node: Node): Promise<string> {
 }
 
 /** The block that a beacon of kind `block` names, with the one before it. */
-export async function readBlock(node: Node, { beacon }: RoundProof): Promise<Block | Unread> {
+export async function readBlock(node: Node, beacon: Beacon): Promise<Block | Unread> {
   return unread(
     (async () => {
       const chain = await chainOf(node);
@@ -92,7 +176,7 @@ async function unread<T>(asked: Promise<T>): Promise<T | Unread> {
 async function committed(node: Node, proof: RoundProof, final: Header): Promise<Committed | null> {
   const { schedule, commitment, table } = proof;
   const at = commitment.position;
-  for (const log of await logs(node, proof, COMMITTED, schedule.first, at, at)) {
+  for (const log of await logs(node, proof.program, COMMITTED, schedule.first, at, at)) {
     const words = new Words(unhex(log.data));
     if (words.text(0) !== table) continue;
     const block = await headerAt(node, at);
@@ -179,7 +263,7 @@ async function revealed(
   for (let from = first, spans = 0; from <= last; from += SPAN, spans++) {
     if (spans === MOST_SPANS) break;
     const to = from + SPAN - 1n < last ? from + SPAN - 1n : last;
-    for (const log of await logs(node, proof, REVEALED, round, from, to)) {
+    for (const log of await logs(node, proof.program, REVEALED, round, from, to)) {
       const words = new Words(unhex(log.data));
       if (words.text(0) !== proof.table) continue;
       return { seed: words.bytes(1), time: (await headerAt(node, log.block)).time };
@@ -214,13 +298,16 @@ async function headerAt(node: Node, at: bigint | "finalized" | "latest"): Promis
 }
 
 async function call(node: Node, proof: RoundProof, verb: string, about: bigint): Promise<Words> {
-  const method = "eth_call";
   const table = ascii(proof.table);
   const padded = join(table, new Uint8Array((WORD - (table.length % WORD)) % WORD));
   const head = [selector(verb), u256(64n), u256(about), u256(BigInt(table.length))];
-  const data = `0x${hex(join(...head, padded))}`;
-  const to = `0x${hex(proof.program)}`;
-  const answer = await node.ask(method, [{ to, data }, "finalized"]);
+  return view(node, proof.program, join(...head, padded));
+}
+
+async function view(node: Node, program: Bytes, asked: Bytes): Promise<Words> {
+  const method = "eth_call";
+  const call = { to: `0x${hex(program)}`, data: `0x${hex(asked)}` };
+  const answer = await node.ask(method, [call, "finalized"]);
   const words = digits(answer, method);
   if (!words) throw new NodeError("there is no such contract on this chain");
   return new Words(unhex(words));
@@ -233,17 +320,17 @@ interface Log {
   data: string;
 }
 
-/** What the contract said about a batch or round, in blocks from one to another. */
+/** What the contract said about a batch, round or commitment, in blocks from one to another. */
 async function logs(
   node: Node,
-  proof: RoundProof,
+  program: Bytes,
   event: string,
   about: bigint,
   from: bigint,
   to: bigint,
 ): Promise<Log[]> {
   const method = "eth_getLogs";
-  const address = `0x${hex(proof.program)}`;
+  const address = `0x${hex(program)}`;
   const topics = [`0x${hex(topic(event))}`, `0x${hex(u256(about))}`];
   const range = { fromBlock: `0x${from.toString(16)}`, toBlock: `0x${to.toString(16)}` };
   const answer = await node.ask(method, [{ address, topics, ...range }]);

@@ -3,7 +3,14 @@
 import { ascii, number, same, u64, zero, type Bytes } from "../bytes.ts";
 import { Unread, type Anchored, type Committed, type Facts, type Revealed } from "../facts.ts";
 import { sha256 } from "../hashes.ts";
-import { belongs, closesAt, revealBy, type Kind, type RoundProof } from "../proofs.ts";
+import {
+  belongs,
+  closesAt,
+  revealBy,
+  type Bound,
+  type PairProof,
+  type RoundProof,
+} from "../proofs.ts";
 import { base58, unbase58 } from "./base58.ts";
 import { derived } from "./derived.ts";
 import { NodeError, unclear, type Node } from "./node.ts";
@@ -19,7 +26,7 @@ const SLOTS_LOOKED_AT = 64n;
 const CLOCKS_DIFFER_S = 60n; // a block's time is an estimate, the program's clock another
 // What Anchor's emit_cpi! puts before an event that a program says by calling itself.
 const SAID = Uint8Array.of(228, 69, 165, 46, 81, 203, 154, 29);
-const KINDS: Readonly<Record<number, Kind>> = { 1: "drand", 2: "block" };
+const KINDS: Readonly<Record<number, Bound>> = { 1: "drand", 2: "block" };
 // Where the digests of rounds begin in the account of a batch: contracts/solana/src/tables.h.
 const STATEMENTS = 240;
 
@@ -34,7 +41,7 @@ export async function readSolana(node: Node, proof: RoundProof): Promise<Facts> 
   const chain = await chainOf(node);
   const none: Facts = { chain, committed: null, anchored: null, revealed: null, block: null };
   if (chain !== proof.chain) return none;
-  const listed = await unread(history(node, proof));
+  const listed = await unread(history(node, await batchAddress(proof)));
   if (listed instanceof Unread) {
     return { ...none, committed: listed, anchored: listed, revealed: listed };
   }
@@ -45,6 +52,68 @@ export async function readSolana(node: Node, proof: RoundProof): Promise<Facts> 
     anchored: said instanceof Unread ? said : said.anchored,
     revealed: said instanceof Unread ? said : said.revealed,
   };
+}
+
+/** What the chain has of a pair. Raises `NodeError` for a node that does not even name its chain. */
+export async function readSolanaPair(node: Node, pair: PairProof): Promise<Facts> {
+  const chain = await chainOf(node);
+  const none: Facts = { chain, committed: null, anchored: null, revealed: null, block: null };
+  if (chain !== pair.chain) return none;
+  const address = await derived(pair.program, ascii("pairs"), u64(pair.number).reverse());
+  const listed = await unread(history(node, address));
+  if (listed instanceof Unread) return { ...none, committed: listed, revealed: listed };
+  return {
+    ...none,
+    committed: await unread(pairsCommitted(node, pair, listed)),
+    revealed: await unread(pairRevealed(node, pair, listed)),
+  };
+}
+
+/** The commitment, if it is in the transaction that the proof names. */
+async function pairsCommitted(
+  node: Node,
+  pair: PairProof,
+  listed: Listed[],
+): Promise<Committed | null> {
+  const named = listed.find(({ tx }) => tx === pair.commitment.tx);
+  if (!named) return null;
+  const { program, number } = pair;
+  const { tx, slot: position, time } = named;
+  for (const event of await heard(node, program, named)) {
+    const reader = await Reader.of(event, "PairsCommitted");
+    if (!reader || reader.number(8) !== number) continue;
+    const root = reader.bytes(32);
+    reader.number(2);
+    const kind = KINDS[Number(reader.number(1))] ?? null;
+    const said = { program, table: null, root, schedule: null, number, kind };
+    return { ...said, tx, position, time, finalAt: await finalAt(node, position) };
+  }
+  return null;
+}
+
+/** The seed that the program was shown; the newest transactions are most likely to show it. */
+async function pairRevealed(
+  node: Node,
+  pair: PairProof,
+  listed: Listed[],
+): Promise<Revealed | null> {
+  if (listed.length > MOST_TXS) throw new NodeError("too many transactions touched these pairs");
+  const about = [...listed].reverse();
+  for (let at = 0; at < about.length; at += AT_ONCE) {
+    const some = about.slice(at, at + AT_ONCE);
+    const told = await Promise.all(some.map((one) => heard(node, pair.program, one)));
+    for (const [which, events] of told.entries()) {
+      const time = (some[which] as Listed).time;
+      for (const event of events) {
+        const reader = await Reader.of(event, "PairRevealed");
+        if (!reader || reader.number(8) !== pair.number || reader.number(2) !== pair.place) continue;
+        reader.text();
+        reader.number(8);
+        return { seed: reader.bytes(32), time };
+      }
+    }
+  }
+  return null;
 }
 
 export async function chainOf(node: Node): Promise<string> {
@@ -62,10 +131,10 @@ async function unread<T>(asked: Promise<T>): Promise<T | Unread> {
   }
 }
 
-/** The final transactions that touched the batch, the oldest one first: it made the batch. */
-async function history(node: Node, proof: RoundProof): Promise<Listed[]> {
+/** The final transactions that touched a batch, the oldest one first: it made the batch. */
+async function history(node: Node, batch: Bytes): Promise<Listed[]> {
   const method = "getSignaturesForAddress";
-  const address = base58(await batchAddress(proof));
+  const address = base58(batch);
   const found: Listed[] = [];
   for (let page = 0; page < MOST_PAGES; page++) {
     const before = found.length ? { before: found[found.length - 1]?.tx } : {};
@@ -91,8 +160,9 @@ async function committed(
   proof: RoundProof,
   listed: Listed[],
 ): Promise<Committed | null> {
-  for (const { tx, slot: position, time } of listed.slice(0, OLDEST)) {
-    for (const event of await heard(node, proof, tx)) {
+  for (const one of listed.slice(0, OLDEST)) {
+    const { tx, slot: position, time } = one;
+    for (const event of await heard(node, proof.program, one)) {
       const read = await readCommitted(event, proof);
       if (!read) continue;
       const none = { number: null, kind: null };
@@ -151,11 +221,12 @@ async function roundSaid(node: Node, proof: RoundProof, listed: Listed[]): Promi
   const said: RoundSaid = { anchored: await keptStatement(node, proof), revealed: null };
   for (let at = 0; at < about.length && !(said.anchored && said.revealed); at += AT_ONCE) {
     const some = about.slice(at, at + AT_ONCE);
-    const spoken = await Promise.all(some.map(({ tx }) => heard(node, proof, tx)));
-    for (const [index, events] of spoken.entries()) {
+    const told = await Promise.all(some.map((one) => heard(node, proof.program, one)));
+    for (const [which, events] of told.entries()) {
+      const time = (some[which] as Listed).time;
       for (const event of events) {
         said.anchored ??= await readAnchored(event, proof);
-        said.revealed ??= await readRevealed(event, proof, some[index]?.time ?? 0n);
+        said.revealed ??= await readRevealed(event, proof, time);
       }
     }
   }
@@ -195,19 +266,23 @@ async function readRevealed(event: Bytes, proof: RoundProof, time: bigint): Prom
   return { seed: reader.bytes(32), time };
 }
 
-/** What the program said in a transaction by calling itself, which nobody else can make it do. */
-async function heard(node: Node, proof: RoundProof, tx: string): Promise<Bytes[]> {
+/**
+ * What the program said in a transaction by calling itself, which nobody else can make it do.
+ * When, the list of transactions says: Surfpool tells of a single one in another unit.
+ */
+async function heard(node: Node, bond: Bytes, { tx, slot, time }: Listed): Promise<Bytes[]> {
   const method = "getTransaction";
-  const how = { ...FINALIZED, encoding: "json", maxSupportedTransactionVersion: 1 };
+  const how = { ...FINALIZED, encoding: "json", maxSupportedTransactionVersion: 0 };
   const answer = await node.ask(method, [tx, how]);
   if (answer === null) throw new NodeError(`the node no longer has the transaction ${tx}`);
   const { meta, transaction } = answer as Answer;
   if (!transaction?.message?.accountKeys) throw unclear(method);
+  if (time === 0n) throw new NodeError(`the node gives no time of slot ${slot}`);
   if (!meta || meta.err !== null) return [];
   const loaded = meta.loadedAddresses ?? {};
   const written = loaded.writable ?? [];
   const keys = [...transaction.message.accountKeys, ...written, ...(loaded.readonly ?? [])];
-  const program = base58(proof.program);
+  const program = base58(bond);
   const inner = (meta.innerInstructions ?? []).flatMap(({ instructions }) => instructions);
   return inner
     .filter(({ programIdIndex }) => keys[programIdIndex] === program)

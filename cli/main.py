@@ -1,6 +1,7 @@
 """The command `fairhouse`: everything a person at a terminal can ask for.
 
-Each command imports what it needs when it runs: ten processes start with this file.
+Each command imports what it needs when it runs: ten processes start with this file, and who checks
+a proof offline needs neither settings nor logs.
 """
 
 from __future__ import annotations
@@ -10,19 +11,17 @@ import signal
 from collections.abc import Awaitable, Callable
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-import uvloop
-from loguru import logger
 from rich.console import Console
 
-import logs
-import settings as environment
 from chains.errors import ChainError
 from cli import processes
 
-ROLES = get_args(environment.Role)
+if TYPE_CHECKING:
+    from settings import Settings
+
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 verify = typer.Typer(
     no_args_is_help=True, help="Put the books, the audit log and proofs to the proof."
@@ -38,24 +37,37 @@ def refuse(message: str) -> typer.Exit:
     return typer.Exit(2)
 
 
-def read_settings() -> environment.Settings:
+def read_settings() -> Settings:
+    environment = import_module("settings")
     try:
-        return environment.load()
+        chosen: Settings = environment.load()
     except ValueError as error:
         raise refuse(environment.mistakes(error)[0]) from error
+    return chosen
+
+
+def log(chosen: Settings, process: str) -> None:
+    import_module("logs").setup(chosen, process)
+
+
+def quietly(process: str) -> Settings:
+    """The settings, for a command whose answer is not to stand between lines of a log."""
+    chosen = read_settings()
+    log(chosen.model_copy(update={"log_level": "WARNING"}), process)
+    return chosen
 
 
 @app.command()
 def migrate() -> None:
     """Bring the database up to date."""
     chosen = read_settings()
-    logs.setup(chosen, "migrate")
+    log(chosen, "migrate")
     migrations = import_module("db.migrate")
     try:
         migrations.upgrade(chosen.database_url)
     except migrations.Unreachable as error:
         raise refuse(f"the database cannot be reached: {error}") from None
-    logger.info("the database is up to date")
+    import_module("loguru").logger.info("the database is up to date")
 
 
 @app.command()
@@ -75,9 +87,9 @@ def run(
     if process not in processes.LOOPS:
         known = ", ".join([*processes.LOOPS, "worker"])
         raise refuse(f"there is no process {process!r} (known: {known})")
-    logs.setup(chosen, process)
+    log(chosen, process)
     try:
-        uvloop.run(until_told(lambda: processes.loop(process, chosen)))
+        import_module("uvloop").run(until_told(lambda: processes.loop(process, chosen)))
     except* ChainError as group:
         raise refuse(str(group.exceptions[0])) from None
 
@@ -99,9 +111,7 @@ def backfill(
     network: Annotated[str | None, typer.Option(help="if the program is on several")] = None,
 ) -> None:
     """Read older history of a source, and show how it comes in; may be stopped and repeated."""
-    backfills = import_module("cli.backfill")
-    chosen = read_settings()
-    logs.setup(chosen.model_copy(update={"log_level": "WARNING"}), "backfill")
+    backfills, chosen = import_module("cli.backfill"), quietly("backfill")
     console = Console(stderr=True)
     try:
         work = backfills.asked(chosen, source, network, first, last)
@@ -122,9 +132,7 @@ def gaps(
     ] = False,
 ) -> None:
     """Say what is not indexed yet, source by source; exit code 1 if there is anything."""
-    rooms = import_module("cli.gaps")
-    chosen = read_settings()
-    logs.setup(chosen.model_copy(update={"log_level": "WARNING"}), "gaps")
+    rooms, chosen = import_module("cli.gaps"), quietly("gaps")
     try:
         reports = asyncio.run(rooms.look(chosen, retry=retry))
     except (rooms.Refused, ChainError) as error:
@@ -140,7 +148,7 @@ def books(
     as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
 ) -> None:
     """Check every law of the books over all that was ever written; exit code 1 if one is broken."""
-    rooms, chosen = import_module("cli.verify"), _quietly("verify")
+    rooms, chosen = import_module("cli.verify"), quietly("verify")
     names = law or []
     try:
         with rooms.shown(Console(stderr=True), "laws") as told:
@@ -159,7 +167,7 @@ def audit(
     as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
 ) -> None:
     """Compare every row with its seal; exit code 1 if one is not as it was sealed."""
-    rooms, chosen = import_module("cli.verify"), _quietly("verify")
+    rooms, chosen = import_module("cli.verify"), quietly("verify")
     try:
         with rooms.shown(Console(stderr=True), "rows") as told:
             verdict = asyncio.run(rooms.audit(chosen, checkpoint, told))
@@ -173,7 +181,7 @@ def audit(
 @verify.command()
 def checkpoint() -> None:
     """Print the line that says how the audit log ends now, to be kept elsewhere."""
-    rooms, chosen = import_module("cli.verify"), _quietly("verify")
+    rooms, chosen = import_module("cli.verify"), quietly("verify")
     try:
         typer.echo(asyncio.run(rooms.checkpoint(chosen)))
     except rooms.Refused as error:
@@ -194,7 +202,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="for programs")]
 
 @verify.command()
 def file(
-    proof: Annotated[Path, typer.Argument(help="as /api/rounds/{id}/proof gives it")],
+    proof: Annotated[Path, typer.Argument(help="as /api/rounds/{id}/proof and its likes give it")],
     rpc: NodeUrl = None,
     beacon_rpc: BeaconUrl = None,
     as_json: AsJson = False,
@@ -245,12 +253,26 @@ def proved_bet(
     _prove(lambda own: fetched.bet_proof(name, url or own, file), rpc, beacon_rpc, as_json)
 
 
+@verify.command("pair")
+def proved_pair(
+    name: Annotated[str, typer.Argument(metavar="PAIR", help="its player and epoch, as 17.5")],
+    url: Url = "",
+    file: Kept = None,
+    rpc: NodeUrl = None,
+    beacon_rpc: BeaconUrl = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check a pair and its bets against the chain itself; exit code 1 unless every step holds."""
+    fetched = import_module("cli.facts.fetched")
+    _prove(lambda own: fetched.pair_proof(name, url or own, file), rpc, beacon_rpc, as_json)
+
+
 def _prove(
     had: Callable[[str], Awaitable[Any]], rpc: str | None, beacon_rpc: str | None, as_json: bool
 ) -> None:
     """Check a proof with the chains' own facts; `had` gives it, told where our own API is."""
     rooms, asking = import_module("cli.proofs"), import_module("cli.facts.asking")
-    chosen = _quietly("verify")
+    chosen = quietly("verify")
 
     async def asked() -> tuple[Any, Any]:
         proof = await had(chosen.own_url)
@@ -268,13 +290,6 @@ def _prove(
         raise typer.Exit(1)
 
 
-def _quietly(process: str) -> environment.Settings:
-    """The settings, for a command whose answer is not to stand between lines of a log."""
-    chosen = read_settings()
-    logs.setup(chosen.model_copy(update={"log_level": "WARNING"}), process)
-    return chosen
-
-
 @table.command()
 def resume(
     name: Annotated[str, typer.Argument(help="such as dice-2")],
@@ -282,7 +297,7 @@ def resume(
     reason: Annotated[str, typer.Option(help="why it may go on, for the audit log")] = "",
 ) -> None:
     """Let a table go on that was stopped because a seed was not at its bond in time."""
-    rooms, chosen = import_module("cli.tables"), _quietly("table")
+    rooms, chosen = import_module("cli.tables"), quietly("table")
     try:
         done = asyncio.run(rooms.resume(chosen, name, casino, reason))
     except rooms.Refused as error:
@@ -294,7 +309,8 @@ def resume(
 def key(
     name: Annotated[str, typer.Option(help="the service: small letters, digits, - and _")],
     role: Annotated[
-        list[str] | None, typer.Option(help=f"may be repeated; {', '.join(ROLES)}")
+        list[str] | None,
+        typer.Option(help="may be repeated; one that is none is answered with all there are"),
     ] = None,
     casino: Annotated[str | None, typer.Option(help="the only casino in which it acts")] = None,
 ) -> None:
@@ -304,7 +320,7 @@ def key(
     try:
         secret, made = keys.fresh(name, role or keys.WALLETS, casino)
     except ValueError as error:
-        raise refuse(environment.mistakes(error)[0]) from None
+        raise refuse(import_module("settings").mistakes(error)[0]) from None
     typer.echo(f"The key, shown this once:\n\n{secret}\n\nThe setting that lets it in:\n")
     typer.echo(f"FAIRHOUSE_API_KEYS='{keys.written([*known, made])}'")
 
@@ -335,7 +351,7 @@ def demo(
     """Run the whole house on this machine, with players who bet on two local chains."""
     demos = import_module("cli.demo")
     chosen = read_settings()
-    logs.setup(chosen, "demo")
+    log(chosen, "demo")
     show = demos.Demo(
         settings=chosen,
         headless=headless,

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from importlib import import_module
+from typing import TYPE_CHECKING
 
-from settings import Settings
+if TYPE_CHECKING:
+    from settings import Settings
 
 QUEUES = ("chain", "interpretation", "stats", "bonuses")
 LOOPS = {

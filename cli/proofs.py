@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from chains.beacons import Forged
-from chains.beacons.drand import QUICKNET, check
+from chains.beacons.quicknet import QUICKNET, check
 from chains.evm.address import keccak256
 from games.fairness.verify import (
     FAILED,

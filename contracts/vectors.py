@@ -1,4 +1,4 @@
-"""Vectors of scheduled rounds: what Python computes and signs, for both contracts to repeat."""
+"""Vectors of rounds and pairs: what Python computes and signs, for both contracts to repeat."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from coincurve import PrivateKey
 
 from chains.evm.address import keccak256
 from games.fairness import merkle
+from games.fairness.pairs import Pair
 from games.fairness.rounds import (
     BLOCK,
     DRAND,
@@ -26,6 +27,7 @@ from games.fairness.rounds import (
 from games.fairness.vectors import EVM, SOLANA, drawn
 
 FILE = Path(__file__).resolve().parent / "rounds.json"
+PAIRS = FILE.with_name("pairs.json")
 ORDER = 0xFFFFFFFF_FFFFFFFF_FFFFFFFF_FFFFFFFE_BAAEDCE6_AF48A03B_BFD25E8C_D0364141
 TABLES = (b"numbers", b"numbers-2", b"d", b"a-table-with-the-longest-name-32")
 NUMBERS = (0, 1, 255, 65_536, 2**32, 2**63, 2**64 - 1)
@@ -33,6 +35,10 @@ COUNTS = (1, 2, 3, 5, 8, 0, 100)
 SIZES = {EVM: 16, SOLANA: 8}  # bytes of a liability
 STAKES = {EVM: 32, SOLANA: 16}
 PER_CHAIN = 28
+ACCOUNTS = (b"player:17", b"!", b"0x" + b"aB" * 20, b"~" * 160, b"cash:player:4:eip155:1/slip44:60")
+EPOCHS = (0, 1, 255, 65_536, 2**63, 2**64 - 1)
+PLACES = ((0, 1), (1, 2), (0, 3), (2, 3), (4, 5), (6, 8), (99, 100), (0, 256), (255, 256))
+PAIRS_PER_CHAIN = 18
 
 
 def signed(key: PrivateKey, digest: bytes) -> bytes:
@@ -193,13 +199,45 @@ def vectors() -> dict[str, Any]:
     }
 
 
-def text() -> str:
-    return json.dumps(vectors(), indent=1) + "\n"
+def pair_case(chain: bytes, number: int) -> dict[str, Any]:
+    """One pair in its place under the root that is the chain's `number`th commitment."""
+    place, count = PLACES[number % len(PLACES)]
+    account = ACCOUNTS[number % len(ACCOUNTS)]
+    pair, seed = Pair(chain, account, EPOCHS[number % len(EPOCHS)]), drawn(chain, "pair", number)
+    commits = [drawn("another", number, at) for at in range(count)]
+    commits[place] = pair.commit(seed)
+    tree = merkle.Tree.over(commits)
+    return {
+        "chain": chain.decode(),
+        "number": str(number),
+        "root": tree.root.hex(),
+        "count": count,
+        "kind": 1 + number % 2,
+        "place": place,
+        "account": account.decode(),
+        "epoch": str(pair.epoch),
+        "seed": seed.hex(),
+        "commit": commits[place].hex(),
+        "proof": [sibling.hex() for sibling in tree.proof(place)],
+    }
+
+
+def pairs() -> dict[str, Any]:
+    return {
+        "pairs": [pair_case(chain, at) for chain in (EVM, SOLANA) for at in range(PAIRS_PER_CHAIN)]
+    }
+
+
+def texts() -> dict[Path, str]:
+    """What the files hold."""
+    made = {FILE: vectors(), PAIRS: pairs()}
+    return {file: json.dumps(one, indent=1) + "\n" for file, one in made.items()}
 
 
 def main() -> None:
-    FILE.write_text(text())
-    print(f"{FILE.name}: {len(FILE.read_text())} characters")
+    for file, text in texts().items():
+        file.write_text(text)
+        print(f"{file.name}: {len(text)} characters")
 
 
 if __name__ == "__main__":

@@ -10,21 +10,29 @@ from typing import Any, Protocol
 
 from solders.pubkey import Pubkey
 
+from chains import networks
 from chains.errors import ChainError, RpcError
 from chains.evm import send as evm
 from chains.evm.decode import Decoder
 from chains.evm.logs import raws
+from chains.evm.ranges import RangeTooLarge
 from chains.solana import send as solana
-from chains.solana.rpc import Commitment
+from chains.solana.decode import Decoder as SolanaDecoder
+from chains.solana.decode import candidates
+from chains.solana.rpc import PAGE, Commitment, Signature
 from games.fairness.rounds import BLOCK, DRAND, Schedule
 
 KINDS = {DRAND: 1, BLOCK: 2}
+NAMES = {number: kind for kind, number in KINDS.items()}
 EMPTY = bytes(32)
 LOOK_BACK = 5_000  # blocks in which a commitment is looked for
+SPAN = 1_000  # blocks in one question for one that is known to be there
 # The accounts of the Solana program, as contracts/idl declares them.
 BOND = struct.Struct("<8x32x32x20s?BBxQQ64s")
 TABLE = struct.Struct("<8xQQ")
 BATCH = struct.Struct("<8x32s32s20sBBH32xQQQQIIIx3x32s32s")
+NUMBERING = struct.Struct("<8xQ")
+PAIRS = struct.Struct("<8x32sQHB5x32s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +64,33 @@ class Landed:
     tx: str
     position: int
     time: int
+
+
+@dataclass(frozen=True, slots=True)
+class CommittedPairs:
+    """A commitment of pairs as a chain holds it; `revealed` are bits, place 0 the lowest.
+
+    `kind` is that of the beacon which activates them.
+    """
+
+    root: bytes
+    count: int
+    kind: bytes
+    revealed: int
+
+
+@dataclass(frozen=True, slots=True)
+class LandedPairs:
+    """The tx that committed pairs, as `Landed`; `final_at` is when it could not be undone any more.
+
+    Unix seconds, by the rule of docs/fairness/proof.md: every verifier finds the same, and it
+    names the beacon that activates these pairs.
+    """
+
+    tx: str
+    position: int
+    time: int
+    final_at: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +139,29 @@ class Bond(Protocol):
 
     async def lag(self) -> float | None: ...
     async def close(self) -> None: ...
+
+
+class PairBond(Bond, Protocol):
+    """A bond that holds commitments of pairs, too."""
+
+    async def following_pairs(self) -> int:
+        """The number that the next commitment of pairs must have, as it stands now."""
+
+    async def committed_pairs(self, number: int, *, finalized: bool) -> CommittedPairs | None: ...
+    async def landed_pairs(self, number: int) -> LandedPairs | None:
+        """Where pairs were committed, once nothing that it says can change any more."""
+
+    async def commit_pairs(self, number: int, root: bytes, count: int, kind: bytes) -> str: ...
+    async def reveal_pair(
+        self,
+        number: int,
+        place: int,
+        account: bytes,
+        epoch: int,
+        seed: bytes,
+        proof: Sequence[bytes],
+    ) -> str:
+        """Anybody who has heard of the seed may do so first: then this raises `SendRefused`."""
 
 
 class EvmBond:
@@ -177,6 +235,39 @@ class EvmBond:
     async def release(self, table: str, first: int) -> str:
         return await self._send("release", [table, first])
 
+    async def following_pairs(self) -> int:
+        return int(await self._read("nextPairs"))
+
+    async def committed_pairs(self, number: int, *, finalized: bool) -> CommittedPairs | None:
+        at = await self._sender.rpc.finalized(self._depth) if finalized else None
+        return await self._pairs(number, at)
+
+    async def landed_pairs(self, number: int) -> LandedPairs | None:
+        rpc, depth = self._sender.rpc, networks.depth_of(self.network)
+        final = await rpc.finalized(self._depth)
+        if await self._pairs(number, final) is None:
+            return None
+        made = await self._pairs_made(number, final)
+        final_at = await rpc.final_at(made.position, depth)
+        if final_at is None or made.position + depth > final:
+            return None
+        return LandedPairs(made.tx, made.position, made.time, final_at)
+
+    async def commit_pairs(self, number: int, root: bytes, count: int, kind: bytes) -> str:
+        return await self._send("commitPairs", [number, root, count, KINDS[kind]])
+
+    async def reveal_pair(
+        self,
+        number: int,
+        place: int,
+        account: bytes,
+        epoch: int,
+        seed: bytes,
+        proof: Sequence[bytes],
+    ) -> str:
+        args = [number, place, account.decode(), epoch, seed, list(proof)]
+        return await self._send("revealPair", args)
+
     async def renew(self) -> None:
         await self._sender.renew()
 
@@ -189,6 +280,30 @@ class EvmBond:
 
     async def close(self) -> None:
         await self._sender.__aexit__()
+
+    async def _pairs(self, number: int, at: int | None) -> CommittedPairs | None:
+        root, count, kind, revealed = await self._read("pairsAt", [number], at)
+        return CommittedPairs(root, count, NAMES[kind], revealed) if count else None
+
+    async def _pairs_made(self, number: int, upper: int) -> Landed:
+        """Where pairs that the contract has by `upper` were committed, however long ago."""
+        span = SPAN
+        while upper >= 0:
+            lower = max(0, upper - span + 1)
+            try:
+                logs = await self._sender.rpc.logs(self.address, lower, upper, old=True)
+            except RangeTooLarge as error:
+                if span == 1:
+                    raise
+                span = min(error.hint or span, span // 2)
+                continue
+            for raw in raws(logs, self.address):
+                name, said = self._decoder.decode(raw.kind, raw.body)
+                if name == "PairsCommitted" and said["number"] == number:
+                    [header] = await self._sender.rpc.headers([raw.position])
+                    return Landed(raw.tx, raw.position, int(header.timestamp, 16))
+            upper = lower - 1
+        raise RpcError(f"{self.network}: no logs of the pairs {number}, which were committed")
 
     async def _read(self, verb: str, args: Sequence[object] = (), at: int | None = None) -> Any:
         return await self._sender.read(self._contract, verb, args, at=at)
@@ -205,6 +320,7 @@ class SolanaBond:
     def __init__(self, sender: solana.Sender, address: str, interface: Any, network: str) -> None:
         self.network, self.chain, self.address = network, network.encode(), address
         self._sender, self._program = sender, solana.Program(interface, address)
+        self._decoder = SolanaDecoder(interface, address)
 
     @classmethod
     async def meet(cls, sender: solana.Sender, address: str, interface: Any) -> SolanaBond:
@@ -233,15 +349,8 @@ class SolanaBond:
         return Committed(root, int.from_bytes(revealed, "little"), held)
 
     async def landed(self, table: str, first: int) -> Landed | None:
-        address = str(self._program.derive(*_batch_seeds(table, first)))
-        found = await self._sender.rpc.signatures(
-            address, before=None, until=None, commitment="finalized"
-        )
-        made = [one for one in found if one.err is None and one.block_time is not None]
-        if not made:
-            return None
-        oldest = made[-1]  # what made the account
-        return Landed(oldest.signature, oldest.slot, oldest.block_time or 0)
+        said = {"table": table, "first": first}
+        return await self._made("RoundsCommitted", said, *_batch_seeds(table, first))
 
     async def anchored(self, table: str, first: int, numbers: Sequence[int]) -> list[bool]:
         data = await self._batch(table, first, "finalized")
@@ -291,6 +400,44 @@ class SolanaBond:
         payer = Pubkey(BATCH.unpack_from(data)[0])
         return await self._send("release", {"table": table, "first": first}, payer=payer)
 
+    async def following_pairs(self) -> int:
+        data = await self._account((b"pairs",), "confirmed")
+        return 0 if data is None else int(NUMBERING.unpack_from(data)[0])
+
+    async def committed_pairs(self, number: int, *, finalized: bool) -> CommittedPairs | None:
+        data = await self._account(_pairs_seeds(number), "finalized" if finalized else "confirmed")
+        if data is None:
+            return None
+        if len(data) < PAIRS.size:
+            raise RpcError(f"{self.network}: the account of pairs came cut off")
+        root, _, count, kind, revealed = PAIRS.unpack_from(data)
+        return CommittedPairs(root, count, NAMES[kind], int.from_bytes(revealed, "little"))
+
+    async def landed_pairs(self, number: int) -> LandedPairs | None:
+        made = await self._made("PairsCommitted", {"number": number}, *_pairs_seeds(number))
+        if made is None:
+            return None
+        final_at = await self._sender.rpc.final_at(made.position)
+        if final_at is None:
+            return None
+        return LandedPairs(made.tx, made.position, made.time, final_at)
+
+    async def commit_pairs(self, number: int, root: bytes, count: int, kind: bytes) -> str:
+        args = {"number": number, "root": root, "count": count, "kind": KINDS[kind]}
+        return await self._send("commit_pairs", args, keeper=self._sender.key.pubkey())
+
+    async def reveal_pair(
+        self,
+        number: int,
+        place: int,
+        account: bytes,
+        epoch: int,
+        seed: bytes,
+        proof: Sequence[bytes],
+    ) -> str:
+        args = {"number": number, "place": place, "account": account.decode(), "epoch": epoch}
+        return await self._send("reveal_pair", args | {"seed": seed, "proof": list(proof)})
+
     async def renew(self) -> None:
         """Nothing waits here: a tx lands within its blockhash's life, or never."""
         await asyncio.sleep(0)
@@ -303,6 +450,33 @@ class SolanaBond:
 
     async def close(self) -> None:
         await self._sender.__aexit__()
+
+    async def _made(self, event: str, said: dict[str, Any], *seeds: bytes) -> Landed | None:
+        """The final tx in which the program said so of an account.
+
+        It need not be the account's first: anybody may send lamports there before.
+        """
+        for one in reversed(await self._history(str(self._program.derive(*seeds)))):
+            if one.err is not None or one.block_time is None:
+                continue
+            answer = await self._sender.rpc.transaction(one.signature, commitment="finalized")
+            for raw in candidates(answer, self.address, ("cpi",)) if answer else ():
+                name, found = self._decoder.decode(raw.kind, raw.body)
+                if name == event and said.items() <= found.items():
+                    return Landed(one.signature, one.slot, one.block_time)
+        return None
+
+    async def _history(self, address: str) -> list[Signature]:
+        """The final txs that touched an account, the newest first."""
+        found: list[Signature] = []
+        while True:
+            before = found[-1].signature if found else None
+            page = await self._sender.rpc.signatures(
+                address, before=before, until=None, commitment="finalized"
+            )
+            found += page
+            if len(page) < PAGE:
+                return found
 
     async def _send(self, verb: str, args: dict[str, Any], **accounts: Pubkey) -> str:
         return await self._sender.send([self._program.call(verb, args, accounts)])
@@ -320,8 +494,13 @@ class SolanaBond:
         return data
 
     async def _account(self, seeds: Sequence[bytes], at: Commitment) -> bytes | None:
-        return await self._sender.read(self._program.derive(*seeds), at=at)
+        # One without data is nobody's yet: anybody may send lamports there before it is made.
+        return await self._sender.read(self._program.derive(*seeds), at=at) or None
 
 
 def _batch_seeds(table: str, first: int) -> tuple[bytes, ...]:
     return b"batch", table.encode(), first.to_bytes(8, "little")
+
+
+def _pairs_seeds(number: int) -> tuple[bytes, ...]:
+    return b"pairs", number.to_bytes(8, "little")

@@ -29,7 +29,7 @@ from games.fairness import merkle
 from games.fairness.rounds import MAX_ROUNDS, NO_BETS, SEED, Schedule
 from settings import Settings, TableSetting
 from workers import senders
-from workers.bonds import Bond, EvmBond, SolanaBond, Statement
+from workers.bonds import Bond, EvmBond, PairBond, SolanaBond, Statement
 from workers.houses import REFUSED
 from workers.leader import Connection, connect
 from workers.sealed import Sealer, WrongKey
@@ -559,7 +559,7 @@ async def declared(
 
 async def met(
     settings: Settings, setting: TableSetting, expected: str, wallets: senders.Wallets
-) -> Bond | None:
+) -> PairBond | None:
     """The bond of a table, or None without a key for its chain. Raises `ChainError`."""
     one = senders.planned(settings, setting)
     if one.key is None:

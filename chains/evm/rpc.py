@@ -117,6 +117,18 @@ class Rpc:
             raise RpcError("the node names no final block, and one was named before")
         return finality.height(await self.head(), depth)
 
+    async def final_at(self, position: int, depth: int) -> int | None:
+        """When a height became final, in unix seconds; None while it is not.
+
+        No node can be asked that later, so it is the time of the block `depth` on, for anybody.
+        Wait until that block is final itself where its time must not change any more.
+        """
+        final, head = await self.finalized(depth), await self.head()
+        if position > final or position + depth > head:
+            return None
+        [header] = await self.headers([position + depth])
+        return int(header.timestamp, 16)
+
     async def lag(self, depth: int) -> float | None:
         """How many seconds the newest final block is behind the head, as far as can be seen.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from chains.errors import BadManifest
 
 CHAINS = ("solana", "evm")
 FOLDER = Path(__file__).parent
+LOCAL = "eip155:31337"  # a development node, which has no CAIP-2 of its own
+UNKNOWN_DEPTH = 64  # blocks, on a chain of which nobody has said how deep is final
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,3 +36,11 @@ def load(name: str) -> Network:
         raise BadManifest(f"unknown network {name!r} (known: {', '.join(names())})")
     values = tomllib.loads((FOLDER / f"{name}.toml").read_text())
     return Network(name=name, **values)
+
+
+def depth_of(caip2: str, known: Mapping[str, int] | None = None) -> int:
+    """How many blocks make one final on an EVM chain; what is `known` of a name comes first."""
+    for network in map(load, names()):
+        if (network.caip2 or (network.chain == "evm" and LOCAL)) == caip2:
+            return (known or {}).get(network.name, network.confirmations)
+    return UNKNOWN_DEPTH

@@ -20,6 +20,8 @@ STATUSES = 256  # the most signatures that a node takes at once
 NEWEST_VERSION = 1
 CLOCK = "SysvarC1ock11111111111111111111111111111111"
 CLOCK_TIME = struct.Struct("<32xq")  # the time of the newest slot, where the clock's account has it
+SLOTS_TO_FINAL = 32
+SLOTS_LOOKED_AT = 500  # for the first that was not skipped
 Commitment = Literal["confirmed", "finalized"]
 CONFIRMED, FINAL = "confirmed", "finalized"  # what a caller of the house may ask for
 
@@ -107,6 +109,25 @@ class Rpc:
             if error.retryable:
                 raise
             return None
+
+    async def final_at(self, position: int, depth: int = SLOTS_TO_FINAL) -> int | None:
+        """When a slot became final, in unix seconds; None while it is not.
+
+        No node can be asked that later, so it is the time of the first block at least 32 slots on,
+        which must be final itself.
+        """
+        lower, head = position + depth, await self.finalized()
+        if head < lower:
+            return None
+        upper = min(lower + SLOTS_LOOKED_AT, head)
+        slots = await self.node.ask("getBlocks", [lower, upper, {"commitment": FINAL}], list[int])
+        if not slots or not lower <= slots[0] <= upper:
+            raise RpcError(f"the node has no block at slot {lower} or soon after", retryable=False)
+        kind: Any = int | None
+        time = await self.node.ask("getBlockTime", [slots[0]], kind)
+        if time is None:
+            raise RpcError(f"the node gives no time of slot {slots[0]}", retryable=False)
+        return int(time)
 
     async def lag(self, depth: int = 0) -> float | None:
         """How many seconds the finalized clock is behind the confirmed one."""

@@ -14,14 +14,12 @@ from chains.networks import Network
 from chains.solana.rpc import Rpc as SolanaRpc
 from cli.facts import evm, solana
 from cli.proofs import Refused
-from games.fairness.rounds import BLOCK, of_chain
-from games.fairness.verify import Facts, RoundProof
+from games.fairness.rounds import BLOCK, Beacon, of_chain
+from games.fairness.verify import Facts, PairProof, RoundProof
 from settings import Settings
 
 RPCS: dict[str, type[EvmRpc] | type[SolanaRpc]] = {"evm": EvmRpc, "solana": SolanaRpc}
 KINDS = {"eip155": "evm", "solana": "solana"}
-LOCAL = "eip155:31337"
-UNKNOWN_DEPTH = 64  # blocks, on a chain of which nobody has said how deep is final
 
 AnyRpc = EvmRpc | SolanaRpc
 R = TypeVar("R", bound=EvmRpc | SolanaRpc)
@@ -36,36 +34,45 @@ class Nodes:
     beacon_rpc: str | None = None
 
 
-async def read(proof: RoundProof, nodes: Nodes) -> Facts:
-    """What the chains have of a round. Raises `Refused`, or `ChainError` for a node's failure."""
-    async with _of_round(proof, nodes) as rpc:
-        if isinstance(rpc, SolanaRpc):
-            facts = await solana.read_facts(rpc, proof)
-        else:
-            depth = depth_of(proof.round.chain.decode(), nodes.settings)
-            facts = await evm.read_facts(rpc, proof, depth=depth)
-    if proof.beacon.beacon.kind != BLOCK:
+async def read(proof: RoundProof | PairProof, nodes: Nodes) -> Facts:
+    """What the chains have of it. Raises `Refused`, or `ChainError` for a node's failure."""
+    if isinstance(proof, PairProof):
+        chain, beacon = proof.pair.chain, proof.activation.beacon
+        facts = await _of_pair(proof, nodes)
+    else:
+        chain, beacon = proof.round.chain, proof.beacon.beacon
+        facts = await _of_round(proof, nodes)
+    if beacon.kind != BLOCK:
         return facts
-    async with _of_beacon(proof, nodes) as blocks:
+    async with _of_beacon(beacon, chain, nodes) as blocks:
         if blocks is None:
             return facts
-        return replace(facts, block=await evm.read_block(blocks, proof.beacon.beacon.round))
+        return replace(facts, block=await evm.read_block(blocks, beacon.round))
 
 
-def depth_of(chain: str, settings: Settings) -> int:
-    """How many blocks make one final on an EVM chain."""
-    for network in _known():
-        if (network.caip2 or (network.chain == "evm" and LOCAL)) == chain:
-            return settings.confirmations.get(network.name, network.confirmations)
-    return UNKNOWN_DEPTH
+async def _of_round(proof: RoundProof, nodes: Nodes) -> Facts:
+    chain = proof.round.chain.decode()
+    async with _of_chain(chain, nodes) as rpc:
+        if isinstance(rpc, SolanaRpc):
+            return await solana.read_facts(rpc, proof)
+        depth = networks.depth_of(chain, nodes.settings.confirmations)
+        return await evm.read_facts(rpc, proof, depth=depth)
+
+
+async def _of_pair(proof: PairProof, nodes: Nodes) -> Facts:
+    """When it was final names its beacon: no setting of one's own may say that otherwise."""
+    chain = proof.pair.chain.decode()
+    async with _of_chain(chain, nodes) as rpc:
+        if isinstance(rpc, SolanaRpc):
+            return await solana.read_pair_facts(rpc, proof)
+        return await evm.read_pair_facts(rpc, proof, depth=networks.depth_of(chain))
 
 
 @contextlib.asynccontextmanager
-async def _of_round(proof: RoundProof, nodes: Nodes) -> AsyncIterator[AnyRpc]:
-    chain = proof.round.chain.decode()
+async def _of_chain(chain: str, nodes: Nodes) -> AsyncIterator[AnyRpc]:
     kind = KINDS.get(chain.partition(":")[0])
     if kind is None:
-        raise Refused(f"no rounds are read from {chain}: only from eip155 and solana")
+        raise Refused(f"nothing is read from {chain}: only from eip155 and solana")
     async with contextlib.AsyncExitStack() as stack:
         if nodes.rpc is not None:
             rpc = _opened(stack, RPCS[kind], [nodes.rpc], nodes.settings)
@@ -86,11 +93,11 @@ async def _of_round(proof: RoundProof, nodes: Nodes) -> AsyncIterator[AnyRpc]:
 
 
 @contextlib.asynccontextmanager
-async def _of_beacon(proof: RoundProof, nodes: Nodes) -> AsyncIterator[EvmRpc | None]:
+async def _of_beacon(beacon: Beacon, chain: bytes, nodes: Nodes) -> AsyncIterator[EvmRpc | None]:
     """The node of the chain whose block was the beacon; None when nobody has named one."""
-    wanted = proof.beacon.beacon.chain_hash
+    wanted = beacon.chain_hash
     async with contextlib.AsyncExitStack() as stack:
-        own = of_chain(proof.round.chain) == wanted
+        own = of_chain(chain) == wanted
         named = nodes.beacon_rpc or (nodes.rpc if own else None)
         if named is not None:
             rpc = _opened(stack, EvmRpc, [named], nodes.settings)

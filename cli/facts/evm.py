@@ -1,9 +1,9 @@
-"""Facts of a round on an EVM chain, from any node that answers eth_call and eth_getLogs."""
+"""Facts of rounds and pairs on an EVM chain, from any node with eth_call and eth_getLogs."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from chains import manifest
@@ -13,12 +13,21 @@ from chains.evm.decode import Decoder
 from chains.evm.rpc import RangeTooLarge, Rpc
 from cli.facts import words
 from games.fairness.rounds import Schedule
-from games.fairness.verify import Anchored, Block, Committed, Facts, Revealed, RoundProof
+from games.fairness.verify import (
+    Anchored,
+    Block,
+    Committed,
+    Facts,
+    PairProof,
+    Revealed,
+    RoundProof,
+)
 
 SPAN = 1_000  # blocks in one question for logs, until a node says that it answers for fewer
 WORD = 32
 BATCH, ROUND = 12, 2  # words that batchAt and roundAt answer with
 COUNT, REVEALED = 3, 10
+PAIRS = 4  # words that pairsAt answers with
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +57,19 @@ class Bond:
         name = table.encode()
         padded = name.ljust(-(-len(name) // WORD) * WORD, b"\0")
         head = b"".join(word.to_bytes(WORD, "big") for word in (2 * WORD, number, len(name)))
-        select = address.keccak256(f"{verb}(string,uint64)".encode())[:4]
-        data = "0x" + (select + head + padded).hex()
+        return await self._words(f"{verb}(string,uint64)", head + padded, size)
+
+    async def pairs(self, number: int) -> list[int]:
+        """Root, count, kind and revealed bits of a commitment of pairs at the final block."""
+        return await self._words("pairsAt(uint64)", number.to_bytes(WORD, "big"), PAIRS)
+
+    async def _words(self, view: str, args: bytes, size: int) -> list[int]:
+        data = "0x" + (address.keccak256(view.encode())[:4] + args).hex()
         answer = await self.rpc.call({"to": self._address, "data": data}, at=self.final)
         if not answer:
             raise RpcError(f"there is no contract at {self._address}", retryable=False)
         if len(answer) < size * WORD:
-            raise RpcError(f"{verb}: an answer of another shape", retryable=False)
+            raise RpcError(f"{view}: an answer of another shape", retryable=False)
         return [int.from_bytes(answer[at : at + WORD], "big") for at in range(0, size * WORD, WORD)]
 
     async def said(self, lower: int, upper: int) -> AsyncIterator[Said]:
@@ -132,9 +147,57 @@ async def read_committed(bond: Bond, proof: RoundProof, depth: int) -> Committed
             tx=_written(one.tx, proof.commitment.tx),
             position=at,
             time=await bond.time(at),
-            final_at=await _final_at(bond, at, depth),
+            final_at=await bond.rpc.final_at(at, depth),
         )
     return None
+
+
+async def read_pair_facts(rpc: Rpc, proof: PairProof, *, depth: int) -> Facts:
+    """What the chain has of a pair. Raises `ChainError` for a node that cannot say."""
+    chain = (await rpc.network()).encode()
+    bond = Bond(rpc, proof.program, await rpc.finalized(depth))
+    committed = await read_pairs(bond, proof, depth)
+    facts = Facts(chain, committed)
+    if committed is None or committed.position > bond.final:
+        return facts
+    root, _, kind, shown = await bond.pairs(proof.number)
+    if (_bytes(root), words.kind(kind)) != (committed.root, committed.kind):
+        raise words.contradiction("other pairs than were committed")
+    if not shown >> proof.place & 1:
+        return facts
+    return replace(facts, revealed=await _shown(bond, proof))
+
+
+async def read_pairs(bond: Bond, proof: PairProof, depth: int) -> Committed | None:
+    """The commitment of pairs, if it is in the block where the proof says; None if not."""
+    at = proof.commitment.position
+    if at > await bond.rpc.head():
+        return None
+    async for one in bond.said(at, at):
+        if (one.name, one.args.get("number")) != ("PairsCommitted", proof.number):
+            continue
+        return Committed(
+            program=proof.program,
+            table=None,
+            root=one.args["root"],
+            schedule=None,
+            tx=_written(one.tx, proof.commitment.tx),
+            position=at,
+            time=await bond.time(at),
+            final_at=await bond.rpc.final_at(at, depth),
+            number=proof.number,
+            kind=words.kind(one.args["kind"]),
+        )
+    return None
+
+
+async def _shown(bond: Bond, proof: PairProof) -> Revealed:
+    """The seed that the contract says it was shown for a place, some time after the commitment."""
+    async for one in bond.said(proof.commitment.position, bond.final):
+        said = (one.name, one.args.get("number"), one.args.get("place"))
+        if said == ("PairRevealed", proof.number, proof.place):
+            return Revealed(one.args["seed"], await bond.time(one.position))
+    raise RpcError(f"the node has no logs of the pairs {proof.number} any more, which were shown")
 
 
 async def read_block(rpc: Rpc, number: int) -> Block | None:
@@ -160,12 +223,6 @@ def _written(tx: str, as_: bytes) -> bytes:
 
 def _bytes(word: int) -> bytes:
     return word.to_bytes(WORD, "big")
-
-
-async def _final_at(bond: Bond, position: int, depth: int) -> int | None:
-    if position > bond.final or position + depth > await bond.rpc.head():
-        return None
-    return await bond.time(position + depth)
 
 
 async def _of_round(

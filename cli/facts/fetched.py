@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import orjson
@@ -15,7 +15,10 @@ from games.fairness.verify import Malformed, PairProof, RoundProof, read
 
 ROUND = re.compile(r"([a-z0-9-]{1,32})\.(0|[1-9][0-9]{0,19})", re.ASCII)
 BET = re.compile(r"[0-9a-f]{64}", re.ASCII)
-LONGEST = 1 << 20  # bytes of a proof; a bet's has some ten thousand
+PAIR = re.compile(r"([1-9][0-9]{0,17})\.(0|[1-9][0-9]{0,17})", re.ASCII)
+LONGEST = (
+    1 << 24
+)  # bytes of a proof; a bet's has some ten thousand, a pair of 4,096 bets five million
 TIMEOUT_S = 15.0
 
 
@@ -24,12 +27,15 @@ class Had:
     """A proof as its JSON says it, and as it was read."""
 
     body: object
-    told: RoundProof
+    told: RoundProof | PairProof
 
     @property
     def title(self) -> str:
-        spot = self.told.round
-        return f"{named(self.told)}, {spot.chain.decode()}, program {spot.program.hex()}"
+        if isinstance(self.told, PairProof):
+            chain, program = self.told.pair.chain, self.told.program
+        else:
+            chain, program = self.told.round.chain, self.told.round.program
+        return f"{named(self.told)}, {chain.decode()}, program {program.hex()}"
 
 
 async def round_proof(name: str, url: str, file: Path | None) -> Had:
@@ -38,10 +44,10 @@ async def round_proof(name: str, url: str, file: Path | None) -> Had:
     if said is None:
         raise Refused("a round is named by its table and number, such as numbers.17")
     had = await _had(f"{url.rstrip('/')}/api/rounds/{name}/proof", file)
-    spot = had.told.round
-    if (spot.table.decode(), spot.number, had.told.bet) != (said[1], int(said[2]), None):
-        raise Refused(f"that is no proof of the round {name}, but of {named(had.told)}")
-    return had
+    told, asked = _round(had), (said[1], int(said[2]), None)
+    if told and (told.round.table.decode(), told.round.number, told.bet) == asked:
+        return had
+    raise Refused(f"that is no proof of the round {name}, but of {named(had.told)}")
 
 
 async def bet_proof(name: str, url: str, file: Path | None) -> Had:
@@ -50,17 +56,55 @@ async def bet_proof(name: str, url: str, file: Path | None) -> Had:
     if not BET.fullmatch(bet):
         raise Refused("a bet is named by its id, 64 digits in hex")
     had = await _had(f"{url.rstrip('/')}/api/bets/{bet}/proof", file)
-    if had.told.bet is None or had.told.bet.bet_id.hex() != bet:
-        raise Refused(f"that is no proof of the bet {bet}, but of {named(had.told)}")
-    return had
+    if (told := _round(had)) and told.bet is not None and told.bet.bet_id.hex() == bet:
+        return had
+    raise Refused(f"that is no proof of the bet {bet}, but of {named(had.told)}")
+
+
+async def pair_proof(name: str, url: str, file: Path | None) -> Had:
+    """The proof of a pair by its name, a player and an epoch such as `17.5`. Raises `Refused`.
+
+    From a house with all its bets, however many files they fill.
+    """
+    said = PAIR.fullmatch(name)
+    if said is None:
+        raise Refused("a pair is named by its player and epoch, such as 17.5")
+    where = f"{url.rstrip('/')}/api/pairs/{name}/proof"
+    had = await _had(where, file)
+    told, asked = had.told, (f"player:{said[1]}".encode(), int(said[2]))
+    if isinstance(told, PairProof) and (told.pair.account, told.pair.epoch) == asked:
+        return had if file is not None else await _whole(had, told, where)
+    raise Refused(f"that is no proof of the pair {name}, but of {named(told)}")
+
+
+async def _whole(had: Had, told: PairProof, where: str) -> Had:
+    """The pair with the bets of the files that follow the first one."""
+    body, have = cast("dict[str, Any]", had.body), len(told.bets)
+    if not have or told.bets[0].receipt.nonce != 0:
+        return had
+    bets = list(body["bets"])
+    while have and len(bets) < told.count:
+        more = await _asked(f"{where}?first={len(bets)}")
+        if not isinstance(more, dict) or more | {"bets": 0} != body | {"bets": 0}:
+            raise Refused("the house tells of another pair in its next file")
+        page = more["bets"]
+        have = len(page) if isinstance(page, list) else 0
+        bets += page if have else []
+    return _read(body | {"bets": bets}) if len(bets) > len(told.bets) else had
 
 
 async def file_proof(file: Path) -> Had:
-    """The proof in a file, of whatever round or bet. Raises `Refused`."""
+    """The proof in a file, of whatever round, bet or pair. Raises `Refused`."""
     return await _had("", file)
 
 
-def named(proof: RoundProof) -> str:
+def _round(had: Had) -> RoundProof | None:
+    return None if isinstance(had.told, PairProof) else had.told
+
+
+def named(proof: RoundProof | PairProof) -> str:
+    if isinstance(proof, PairProof):
+        return f"pair {proof.pair.epoch} of {proof.pair.account.decode()}"
     name = f"round {proof.round.table.decode()}.{proof.round.number}"
     return name if proof.bet is None else f"bet {proof.bet.bet_id.hex()} in {name}"
 
@@ -76,14 +120,14 @@ def parsed(body: bytes) -> Any:
 
 
 async def _had(url: str, file: Path | None) -> Had:
-    body = read_file(file) if file is not None else await _asked(url)
+    return _read(read_file(file) if file is not None else await _asked(url))
+
+
+def _read(body: object) -> Had:
     try:
-        told = read(body)
+        return Had(body, read(body))
     except Malformed as error:
         raise Refused(f"the proof is malformed: {error}") from error
-    if isinstance(told, PairProof):
-        raise Refused("no contract keeps the commitments of pairs yet: check the file offline")
-    return Had(body, told)
 
 
 async def _asked(url: str) -> Any:

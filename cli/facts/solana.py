@@ -1,10 +1,11 @@
-"""Facts of a round on Solana, from any node that still has the transactions of its batch."""
+"""Facts of rounds and pairs on Solana, from any node that has the transactions of their batch."""
 
 from __future__ import annotations
 
 import asyncio
+import struct
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from chains import manifest
@@ -14,12 +15,19 @@ from chains.solana.decode import Decoder, candidates
 from chains.solana.rpc import PAGE, Commitment, Rpc, Signature
 from cli.facts import words
 from games.fairness.rounds import Schedule
-from games.fairness.verify import Anchored, Committed, Facts, Revealed, RoundProof
+from games.fairness.verify import (
+    Anchored,
+    Committed,
+    Facts,
+    PairProof,
+    Revealed,
+    RoundProof,
+)
+from games.fairness.verify.proofs import Commitment as Where
 
 FINAL: Commitment = "finalized"
-SLOTS_TO_FINAL = 32
-SLOTS_LOOKED_AT = 500  # for the first that was not skipped
 STATEMENTS = 240  # where they begin in a batch's account, 32 bytes for each round
+PAIRS = struct.Struct("<8x32s8x2xB5x32s")  # as far as it is read here
 MOST_PAGES = 20  # of a thousand transactions that touched one batch
 TOGETHER = 8
 CLOCKS_DIFFER_S = 60  # between a block's time and the one that a program is told in it
@@ -36,14 +44,16 @@ class Said:
 
 
 class Bond:
-    """The program that a proof names, and one batch of it, as one node has them finalized."""
+    """The program that a proof names, and one batch of it, as one node has them finalized.
 
-    def __init__(self, rpc: Rpc, proof: RoundProof) -> None:
+    A batch of rounds or of pairs, by the seeds of its account's address.
+    """
+
+    def __init__(self, rpc: Rpc, program: bytes, *seeds: bytes) -> None:
         interface = manifest.load("bond_solana").interface_json()
-        self.rpc, self._program = rpc, write(proof.round.program)
+        self.rpc, self._program = rpc, write(program)
         self._decoder = Decoder(interface, self._program)
-        first = proof.schedule.first.to_bytes(8, "little")
-        self._batch = derived(self._program, b"batch", proof.round.table, first)
+        self._batch = derived(self._program, *seeds)
 
     async def history(self) -> list[Signature]:
         """The transactions that touched the batch, the oldest one first."""
@@ -60,28 +70,40 @@ class Bond:
 
     async def statement(self, place: int) -> bytes | None:
         """What the batch's account keeps for one of its rounds; None once it is released."""
-        data = await self.rpc.data(self._batch, at=FINAL)
+        at = STATEMENTS + 32 * place
+        data = await self._kept(at + 32)
+        return data and data[at : at + 32]
+
+    async def pairs(self) -> tuple[bytes, int, int] | None:
+        """Root, kind and revealed bits that the account of a commitment of pairs keeps."""
+        data = await self._kept(PAIRS.size)
         if data is None:
             return None
-        at = STATEMENTS + 32 * place
-        if len(data) < at + 32:
-            raise RpcError("the node gives a batch that is none", retryable=False)
-        return data[at : at + 32]
+        root, kind, shown = PAIRS.unpack_from(data)
+        return root, kind, int.from_bytes(shown, "little")
 
-    async def heard(self, tx: str) -> list[Said]:
+    async def _kept(self, size: int) -> bytes | None:
+        data = await self.rpc.data(self._batch, at=FINAL)
+        if not data:  # anybody may send lamports to where it was
+            return None
+        if len(data) < size:
+            raise RpcError("the node gives a batch that is none", retryable=False)
+        return data
+
+    async def heard(self, tx: Signature) -> list[Said]:
         """What the program said in a transaction by calling itself, which nobody else can."""
-        answer = await self.rpc.transaction(tx, commitment=FINAL)
+        answer = await self.rpc.transaction(tx.signature, commitment=FINAL)
         if answer is None:
-            raise RpcError(f"the node no longer has the transaction {tx}", retryable=False)
+            raise RpcError(f"the node lacks the transaction {tx.signature}", retryable=False)
         found = []
         for raw in candidates(answer, self._program, ("cpi",)):
-            if raw.time is None:
-                raise RpcError(f"the node gives no time of slot {raw.position}", retryable=False)
+            if tx.block_time is None:
+                raise RpcError(f"the node gives no time of slot {tx.slot}", retryable=False)
             name, args = self._decoder.decode(raw.kind, raw.body)
-            found.append(Said(name, args, raw.position, int(raw.time.timestamp())))
+            found.append(Said(name, args, raw.position, tx.block_time))
         return found
 
-    async def said(self, txs: Sequence[str]) -> AsyncIterator[Said]:
+    async def said(self, txs: Sequence[Signature]) -> AsyncIterator[Said]:
         """What it said in several, in their order."""
         for at in range(0, len(txs), TOGETHER):
             for some in await asyncio.gather(*map(self.heard, txs[at : at + TOGETHER])):
@@ -92,7 +114,8 @@ class Bond:
 async def read_facts(rpc: Rpc, proof: RoundProof) -> Facts:
     """What the chain has of a round. Raises `ChainError` for a node that cannot say."""
     chain = (await rpc.network()).encode()
-    bond = Bond(rpc, proof)
+    first = proof.schedule.first.to_bytes(8, "little")
+    bond = Bond(rpc, proof.round.program, b"batch", proof.round.table, first)
     listed = await bond.history()
     committed = await read_committed(bond, proof, listed)
     schedule = proof.schedule if committed is None else words.batch(committed)
@@ -104,10 +127,8 @@ async def read_committed(
     bond: Bond, proof: RoundProof, listed: Sequence[Signature]
 ) -> Committed | None:
     """The commitment, if it is in the transaction that the proof names; None if not."""
-    tx, table = proof.commitment.tx.decode(), proof.round.table
-    if tx not in {one.signature for one in listed}:
-        return None
-    for one in await bond.heard(tx):
+    tx, table = named(proof.commitment, listed), proof.round.table
+    for one in await bond.heard(tx) if tx else ():
         said = one.args
         if (one.name, said.get("table"), said.get("first")) != (
             "RoundsCommitted",
@@ -123,26 +144,63 @@ async def read_committed(
             tx=proof.commitment.tx,
             position=one.position,
             time=one.time,
-            final_at=await _final_at(bond.rpc, one.position),
+            final_at=await bond.rpc.final_at(one.position),
         )
     return None
 
 
-async def _final_at(rpc: Rpc, slot: int) -> int | None:
-    """The time of the first block 32 slots on; None while that one is not final itself."""
-    lower, head = slot + SLOTS_TO_FINAL, await rpc.finalized()
-    if head < lower:
-        return None
-    upper = min(lower + SLOTS_LOOKED_AT, head)
-    asked = [lower, upper, {"commitment": FINAL}]
-    slots = await rpc.node.ask("getBlocks", asked, list[int])
-    if not slots or not lower <= slots[0] <= upper:
-        raise RpcError(f"the node has no block at slot {lower} or soon after", retryable=False)
-    kind: Any = int | None
-    time = await rpc.node.ask("getBlockTime", [slots[0]], kind)
-    if time is None:
-        raise RpcError(f"the node gives no time of slot {slots[0]}", retryable=False)
-    return int(time)
+def named(commitment: Where, listed: Sequence[Signature]) -> Signature | None:
+    """The transaction in which a proof says that it was committed, if it is one of these."""
+    tx = commitment.tx.decode()
+    return next((one for one in listed if one.signature == tx), None)
+
+
+async def read_pair_facts(rpc: Rpc, proof: PairProof) -> Facts:
+    """What the chain has of a pair. Raises `ChainError` for a node that cannot say."""
+    chain = (await rpc.network()).encode()
+    bond = Bond(rpc, proof.program, b"pairs", proof.number.to_bytes(8, "little"))
+    listed = await bond.history()
+    committed = await read_pairs(bond, proof, listed)
+    facts = Facts(chain, committed)
+    kept = None if committed is None else await bond.pairs()
+    if committed is None or kept is None:
+        return facts
+    root, kind, shown = kept
+    if (root, words.kind(kind)) != (committed.root, committed.kind):
+        raise words.contradiction("other pairs than were committed")
+    if not shown >> proof.place & 1:
+        return facts
+    return replace(facts, revealed=await _shown(bond, proof, listed))
+
+
+async def read_pairs(bond: Bond, proof: PairProof, listed: Sequence[Signature]) -> Committed | None:
+    """The commitment of pairs, if it is in the transaction that the proof names; None if not."""
+    tx = named(proof.commitment, listed)
+    for one in await bond.heard(tx) if tx else ():
+        if (one.name, one.args.get("number")) != ("PairsCommitted", proof.number):
+            continue
+        return Committed(
+            program=proof.program,
+            table=None,
+            root=bytes(one.args["root"]),
+            schedule=None,
+            tx=proof.commitment.tx,
+            position=one.position,
+            time=one.time,
+            final_at=await bond.rpc.final_at(one.position),
+            number=proof.number,
+            kind=words.kind(one.args["kind"]),
+        )
+    return None
+
+
+async def _shown(bond: Bond, proof: PairProof, listed: Sequence[Signature]) -> Revealed:
+    """The seed that the program says it was shown for a place."""
+    async for one in bond.said(listed):
+        said = (one.name, one.args.get("number"), one.args.get("place"))
+        if said == ("PairRevealed", proof.number, proof.place):
+            return Revealed(bytes(one.args["seed"]), one.time)
+    raise RpcError("the node lacks the transaction that showed the pair", retryable=False)
 
 
 async def _of_round(
@@ -158,7 +216,7 @@ async def _of_round(
         return facts
     since = schedule.closes_at(number) - CLOCKS_DIFFER_S
     until = schedule.reveal_by(number) + CLOCKS_DIFFER_S
-    txs = [one.signature for one in listed if since <= (one.block_time or since) <= until]
+    txs = [one for one in listed if since <= (one.block_time or since) <= until]
     kept = await bond.statement(number - schedule.first)
     anchored, revealed = None, None
     async for one in bond.said(txs):

@@ -27,6 +27,11 @@ def batch(committed: Committed) -> Schedule:
     return committed.schedule
 
 
+def kind(number: int) -> bytes:
+    """The kind of a beacon by its number in a contract."""
+    return KINDS.get(number, NONE)
+
+
 def anchored(spot: Round, said: Mapping[str, Any]) -> bytes | None:
     """The root of a round's bets in an event `RootsAnchored`; None if it is of others."""
     place = spot.number - said["start"]

@@ -1,4 +1,4 @@
-"""Rounds played on real nodes from commitment to reveal, for tests of who checks them."""
+"""Rounds and pairs on real nodes from commitment to reveal, for tests of who checks them."""
 
 from __future__ import annotations
 
@@ -9,12 +9,16 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+from chains import networks
 from chains.evm import send as evm
 from chains.solana import send as solana
 from chains.solana.rpc import Rpc
 from contracts import vectors
 from games import GAMES
 from games.fairness import merkle
+from games.fairness.pairs import Pair
+from games.fairness.published.proofs import pair_bet
+from games.fairness.published.values import SIGNER
 from games.fairness.rounds import (
     AFTER_CLOSE,
     BLOCK,
@@ -30,7 +34,16 @@ from games.fairness.rounds import (
 )
 from games.fairness.stream import Stream
 from games.fairness.vectors import drawn
-from games.fairness.verify.proofs import Bets, Commitment, ProvedBet, RoundProof, Shown, written
+from games.fairness.verify.proofs import (
+    Bets,
+    Commitment,
+    PairBet,
+    PairProof,
+    ProvedBet,
+    RoundProof,
+    Shown,
+    written,
+)
 from games.paytables import params
 
 EVM = b"eip155:31337"
@@ -159,6 +172,7 @@ class Evm:
 
     def __init__(self, sender: evm.Sender, program: evm.Program) -> None:
         self.sender, self.program = sender, program
+        self.pairs = -1  # the number of the last commitment of pairs
 
     async def call(self, verb: str, *args: object) -> str:
         tx = await self.sender.send(self.program.call(verb, list(args)))
@@ -210,6 +224,42 @@ class Evm:
         await self.mine(blocks=4)
         return batch.proof(tx=tx, position=position, time=when, beacon=beacon)
 
+    async def pair(self, account: bytes, nonces: int = 3, *, early: bool = False) -> dict[str, Any]:
+        """A pair from its commitment to its reveal; `early`: activated before it was final."""
+        depth = networks.depth_of(EVM.decode())
+        pair, seed = Pair(EVM, account, 5), drawn("pair", account)
+        number = self.pairs = self.pairs + 1
+        tree = merkle.Tree.over([drawn("other"), pair.commit(seed), drawn("another")])
+        tx = await self.call("commitPairs", number, tree.root, 3, 2)
+        position, when, _ = await self.head()
+        await self.mine(at=when + 3)  # a block that is a beacon too early
+        await self.mine(at=when + 20, blocks=depth - 1)
+        _, final_at, _ = await self.block(position + depth)
+        beacon = await self.chance(when if early else final_at)
+        bets: list[PairBet] = []
+        for nonce in range(nonces):
+            previous = bets[-1].receipt.digest if bets else pair.commit(seed)
+            bets.append(pair_bet(pair, seed, b"lucky", beacon.hash, nonce, previous))
+        await self.call("revealPair", number, 1, account.decode(), 5, seed, tree.proof(1))
+        await self.mine(blocks=4)
+        return written(
+            PairProof(
+                pair=pair,
+                program=bytes.fromhex(self.program.address[2:]),
+                number=number,
+                beacon=BLOCK,
+                commitment=Commitment(tx.encode(), position, when, tree.root, tuple(tree.proof(1))),
+                place=1,
+                places=3,
+                seed=seed,
+                client_seed=b"lucky",
+                activation=Shown(beacon, b""),
+                signer=SIGNER,
+                count=nonces,
+                bets=tuple(bets),
+            )
+        )
+
 
 Chance = Callable[[int], Awaitable[Beacon]]
 
@@ -260,7 +310,8 @@ class Solana:
             await asyncio.sleep(0.2)
 
     async def listed(self, tx: str) -> tuple[int, int]:
-        """Slot and time of a transaction, as its node says."""
-        how = {"encoding": "json", "commitment": "confirmed", "maxSupportedTransactionVersion": 0}
-        answer = await self.rpc.node.ask("getTransaction", [tx, how], dict)
-        return int(answer["slot"]), int(answer["blockTime"])
+        """Slot and time of a transaction, as its node lists it."""
+        found = await self.rpc.signatures(str(self.program.address), before=None, until=None)
+        [one] = [one for one in found if one.signature == tx]
+        assert one.block_time is not None
+        return one.slot, one.block_time

@@ -50,6 +50,9 @@ def units(number: int) -> dict[str, int]:
 
     terms: dict[str, Any] = {"reveal_window": 3_600, "max_liability": SOL // 2}
     note("commit, the first", bond.commit(0, 256, **terms))
+    note("commit_pairs, the first", bond.commit_pairs(0, count=256))
+    note("commit_pairs, a later one", bond.commit_pairs(1, count=256))
+    note("reveal_pair", bond.reveal_pair(255, 256))
     last = bond.opens["numbers", 0] + 256 * 10
     note("commit, a later one", bond.commit(256, 256, opens=last, **terms))
     bond.wait_until(bond.closes(255))

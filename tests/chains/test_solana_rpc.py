@@ -218,3 +218,50 @@ async def test_a_clock_that_cannot_be_read_is_an_error_of_the_node(data: Any) ->
         with pytest.raises(RpcError):
             await rpc.lag()
         await rpc.close()
+
+
+async def test_a_slot_is_final_with_the_first_block_32_slots_on_that_is_final_itself() -> None:
+    skipped = {232, 233}
+    node = FakeNode(
+        {
+            "getSlot": lambda options: 300,
+            "getBlocks": lambda lower, upper, options: [
+                slot for slot in range(lower, upper + 1) if slot not in skipped
+            ],
+            "getBlockTime": lambda slot: 5_000 + slot,
+        }
+    )
+    async with serving(node):
+        rpc = Rpc([node.url], rate=1000)
+        found = {at: await rpc.final_at(at) for at in (100, 199, 200, 201, 202, 268, 269, 10**6)}
+        skipped.update(range(232, 301))
+        with pytest.raises(RpcError, match="no block at slot 232 or soon after"):
+            await rpc.final_at(200)
+        await rpc.close()
+    assert found == {
+        100: 5_132,
+        199: 5_231,
+        200: 5_234,
+        201: 5_234,
+        202: 5_234,
+        268: 5_300,
+        269: None,
+        10**6: None,
+    }
+    assert {asked[0]["commitment"] for asked in node.asked("getSlot")} == {"finalized"}
+    assert {asked[2]["commitment"] for asked in node.asked("getBlocks")} == {"finalized"}
+
+
+async def test_a_block_of_which_no_node_knows_the_time_is_not_said_to_be_final() -> None:
+    node = FakeNode(
+        {
+            "getSlot": lambda options: 300,
+            "getBlocks": lambda lower, upper, options: [lower],
+            "getBlockTime": lambda slot: None,
+        }
+    )
+    async with serving(node):
+        rpc = Rpc([node.url], rate=1000)
+        with pytest.raises(RpcError, match="no time of slot 132"):
+            await rpc.final_at(100)
+        await rpc.close()

@@ -18,6 +18,7 @@ from aiohttp import web
 from typer.testing import CliRunner
 
 import logs
+from chains import networks
 from chains.errors import ChainError
 from chains.evm import send as evm
 from chains.evm.rpc import Rpc as EvmRpc
@@ -59,6 +60,8 @@ class Played:
     in_time: Proof
     late: Proof
     on_solana: Proof
+    pair: Proof
+    early: Proof
 
 
 @pytest.fixture(scope="module")
@@ -79,19 +82,27 @@ async def played(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Play
         on_solana = await Solana(payer, program, rpc).play("dice", bond.chance)
         in_time = await bond.play("dice")
         late = await bond.play("dice-2", in_time=False)
-        runner, house = await housed([in_time, late])
-        yield Played(ethereum.rpc_url, sol.rpc_url, house, in_time, late, on_solana)
+        pair, early = await bond.pair(b"player:17"), await bond.pair(b"player:18", early=True)
+        runner, house = await housed([in_time, late], [pair, early])
+        urls = (ethereum.rpc_url, sol.rpc_url, house)
+        yield Played(*urls, in_time, late, on_solana, pair, early)
         await runner.cleanup()
         await rpc.close()
 
 
-async def housed(known: list[Proof]) -> tuple[web.AppRunner, str]:
-    """A house that gives out proofs, where its API has them."""
+async def housed(known: list[Proof], pairs: list[Proof]) -> tuple[web.AppRunner, str]:
+    """A house that gives out proofs, where its API has them; those of pairs two bets at a time."""
     pages = {f"/api/rounds/{one['table']}.{one['round']}/proof": of_round(one) for one in known}
     pages |= {f"/api/bets/{one['bet']['bet_id']}/proof": one for one in known[:1]}
     pages["/api/rounds/dice.9/proof"] = of_round(known[0])
 
+    by_name = {f"/api/pairs/{one['account'][7:]}.{one['epoch']}/proof": one for one in pairs}
+    by_name["/api/pairs/19.5/proof"] = pairs[0]
+
     async def answer(request: web.Request) -> web.Response:
+        if request.path in by_name:
+            told, first = by_name[request.path], int(request.query.get("first", "0"))
+            return web.json_response(told | {"bets": told["bets"][first : first + 2]})
         if request.path in pages:
             return web.json_response(pages[request.path])
         said = {"status": 404, "detail": "there is no such bet"}
@@ -127,9 +138,7 @@ def typed(played: Played, monkeypatch: pytest.MonkeyPatch) -> Typed:
 
 async def statuses(proof: Proof, **asked: Any) -> dict[str, str]:
     """The steps of a changed proof, by name, with the chain asked."""
-    told = read(proof)
-    assert isinstance(told, RoundProof)
-    found = await asking.read(told, Nodes(asked.pop("settings", Settings()), **asked))
+    found = await asking.read(read(proof), Nodes(asked.pop("settings", Settings()), **asked))
     return {step.name: step.status for step in rooms.checked(proof, found)}
 
 
@@ -179,6 +188,46 @@ async def test_a_round_committed_too_late_ends_with_one_though_its_proof_says_ot
     assert having(found, OK) == found.keys() - {"in time"}
     late = said["facts"]["committed"]
     assert int(late["time"]) < int(late["schedule"]["opens"]) <= int(late["final_at"])
+
+
+async def test_a_pair_is_proved_whole_from_its_commitment_to_its_last_bet(
+    played: Played, typed: Typed
+) -> None:
+    """Its bets fill two files, and its beacon is a block of the chain it is committed on."""
+    code, stdout, stderr = await typed("pair", "17.5", "--rpc", played.evm_url)
+    assert (code, stderr) == (0, "")
+    title, *lines, verdict = stdout.splitlines()
+    assert title.startswith("pair 5 of player:17, eip155:31337, program ")
+    assert verdict == "This proof holds: all 12 steps were checked and are right."
+    assert any(
+        line.split()[2:] == ["receipts", "nonces", "0..2", "nonces", "0..2"] for line in lines
+    )
+
+
+async def test_a_pair_that_was_activated_before_it_was_final_ends_with_one(
+    played: Played, typed: Typed
+) -> None:
+    """A2: the house knew the chance while it could still take another seed."""
+    code, stdout, _ = await typed("pair", "18.5", "--rpc", played.evm_url, "--json")
+    assert code == 1
+    found = {step["step"]: step["status"] for step in json.loads(stdout)["steps"]}
+    assert having(found, FAILED) == {"in time", "beacon round"}
+    assert having(found, OK) == found.keys() - {"in time", "beacon round"}
+
+
+async def test_what_a_chain_has_of_a_pair_is_held_against_what_its_proof_says(
+    played: Played,
+) -> None:
+    for path, value, failing in (
+        ("number", "1", {"on chain"}),
+        ("beacon", "drand", {"on chain", "in time", "beacon round"}),
+        ("commitment.time", "1", {"on chain"}),
+        ("commitment.root", "22" * 32, {"on chain", "commitment"}),
+        ("activation.randomness", "33" * 32, {"beacon", "receipts", "signature", "outcome"}),
+        ("seed", "44" * 32, {"commitment", "receipts", "outcome", "reveal"}),
+    ):
+        said = await statuses(changed(played.pair, path, value), rpc=played.evm_url)
+        assert having(said, FAILED) - {"draw", "payout"} == failing, path
 
 
 async def test_a_file_is_proved_with_the_nodes_that_were_named(
@@ -278,6 +327,9 @@ REFUSED = (
     (("bet", "12"), "a bet is named by its id, 64 digits in hex"),
     (("bet", "ab" * 32), "the house has no such proof: there is no such bet"),
     (("round", "dice.9"), "that is no proof of the round dice.9, but of round dice.0"),
+    (("pair", "dice.0"), "a pair is named by its player and epoch, such as 17.5"),
+    (("pair", "20.5"), "the house has no such proof: there is no such bet"),
+    (("pair", "19.5"), "that is no proof of the pair 19.5, but of pair 5 of player:17"),
     (("round", "dice.0"), "the settings name no node of eip155:31337: say one with --rpc"),
 )
 
@@ -330,6 +382,7 @@ async def test_a_malformed_proof_is_refused_by_the_path_of_what_is_wrong(
 
 def test_the_accounts_of_solana_are_read_where_the_keeper_reads_them() -> None:
     assert bonds.BATCH.size == solana_room.STATEMENTS
+    assert bonds.PAIRS.size == solana_room.PAIRS.size
     assert {number: kind for kind, number in bonds.KINDS.items()} == words_room.KINDS
 
 
@@ -350,6 +403,6 @@ def test_a_signature_is_its_signers_and_nobody_elses() -> None:
 
 def test_how_deep_is_final_follows_from_the_network_and_its_setting() -> None:
     depths = ("eip155:8453", "eip155:1", "eip155:31337", "eip155:999")
-    assert [asking.depth_of(chain, Settings()) for chain in depths] == [300, 64, 2, 64]
-    other = Settings().model_copy(update={"confirmations": {"base": 7}})
-    assert asking.depth_of("eip155:8453", other) == 7
+    assert [networks.depth_of(chain) for chain in depths] == [300, 64, 2, 64]
+    known = {"base": 7}
+    assert [networks.depth_of(chain, known) for chain in depths] == [7, 64, 2, 64]

@@ -11,6 +11,7 @@ from chains.evm import send as evm
 from chains.evm.logs import Log
 from contracts import build_evm, vectors
 from games.fairness import merkle
+from games.fairness.pairs import Pair
 from games.fairness.rounds import Round, RoundBet, SignedRoot, bets_root
 from games.fairness.vectors import drawn
 from local import deploy
@@ -18,7 +19,7 @@ from local import deploy
 CHAIN = b"eip155:31337"
 ETHER = 10**18
 PERIOD, LEAD, REVEAL_WINDOW = 10, 1, 60
-TABLE = "numbers"
+TABLE, ACCOUNT = "numbers", "player:17"
 PAYEE = bytes([0xB0]) * 20
 
 
@@ -116,8 +117,25 @@ class EvmBond:
             args += [(said.root, said.count, said.liability), self.sign(said)]
         await self.call("slash", TABLE, 0, one.round.number, *args)
 
+    def pair_tree(self, count: int) -> merkle.Tree:
+        pairs = [Pair(CHAIN, ACCOUNT.encode(), place) for place in range(count)]
+        return merkle.Tree.over([pair.commit(self.seed(pair.epoch)) for pair in pairs])
+
+    async def reveal_pair(self, number: int, place: int, count: int) -> None:
+        proof, seed = self.pair_tree(count).proof(place), self.seed(place)
+        await self.call("revealPair", number, place, ACCOUNT, place, seed, proof)
+
+    async def pairs(self, count: int = 256) -> None:
+        """Two commitments of pairs, and two pairs shown of the first."""
+        root = self.pair_tree(count).root
+        await self.call("commitPairs", 0, root, count, 1)
+        await self.call("commitPairs", 1, root, count, 2)
+        await self.reveal_pair(0, 7, count)
+        await self.reveal_pair(0, count - 1, count)
+
     async def live(self, count: int = 8, bets: int = 3) -> None:
         """Every verb once or twice: rounds shown, withheld and contradicted, money in and out."""
+        await self.pairs()
         claim_window = deploy.CLAIM_WINDOW_S
         self.opens = await self.now() + 100
         await self.commit(0, count, self.opens)

@@ -13,12 +13,13 @@ from solders.transaction_metadata import TransactionMetadata
 from contracts import vectors
 from contracts.solana import build, deploy
 from games.fairness import merkle
+from games.fairness.pairs import Pair
 from games.fairness.rounds import Round, RoundBet, SignedRoot, bets_root
 from games.fairness.vectors import drawn
 from tests.contracts.solana_runtime import CHAIN, SOL, Runtime
 
 PERIOD, LEAD, REVEAL_WINDOW, CLAIM_WINDOW = 10, 1, 60, 600
-TABLE = "numbers"
+TABLE, ACCOUNT = "numbers", "player:17"
 INCINERATOR = Pubkey.from_string("1nc1nerator11111111111111111111111111111111")
 
 
@@ -173,12 +174,52 @@ class Bond(Runtime):
         given = {"payer": self.keeper.pubkey()} | accounts
         return self.call("release", {"table": TABLE, "first": first}, given, self.witness)
 
+    def hidden(self, place: int) -> bytes:
+        """The seed of the pair at a place, which is its epoch too."""
+        return drawn("pair", place)
+
+    def pair_tree(self, count: int) -> merkle.Tree:
+        pairs = [Pair(self.chain, ACCOUNT.encode(), place) for place in range(count)]
+        return merkle.Tree.over([pair.commit(self.hidden(pair.epoch)) for pair in pairs])
+
+    def commit_pairs(
+        self,
+        number: int,
+        *,
+        who: Keypair | None = None,
+        accounts: dict[str, Pubkey] | None = None,
+        **changed: Any,
+    ) -> TransactionMetadata:
+        who = who or self.keeper
+        args: dict[str, Any] = {"number": number, "count": 1, "kind": 1} | changed
+        if "root" not in args:
+            args["root"] = self.pair_tree(args["count"]).root
+        return self.call("commit_pairs", args, {"keeper": who.pubkey(), **(accounts or {})}, who)
+
+    def reveal_pair(
+        self,
+        place: int,
+        count: int,
+        /,
+        *,
+        accounts: dict[str, Pubkey] | None = None,
+        **changed: Any,
+    ) -> TransactionMetadata:
+        args = {"number": 0, "place": place, "account": ACCOUNT, "epoch": place} | changed
+        args = {"seed": self.hidden(place)} | args
+        if "proof" not in args:
+            args["proof"] = self.pair_tree(count).proof(place)
+        return self.call("reveal_pair", args, accounts or {}, self.witness)
+
     @property
     def address(self) -> Pubkey:
         return self.program.derive(b"bond")
 
     def batch(self, first: int = 0, table: str = TABLE) -> Pubkey:
         return self.program.derive(b"batch", table.encode(), first.to_bytes(8, "little"))
+
+    def pairs(self, number: int) -> Pubkey:
+        return self.program.derive(b"pairs", number.to_bytes(8, "little"))
 
     @property
     def locked(self) -> int:

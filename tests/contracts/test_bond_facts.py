@@ -22,12 +22,13 @@ from contracts import vectors
 from contracts.solana import build
 from games.fairness.rounds import Round, SignedRoot
 from local import anvil, deploy, players, surfpool
-from tests.contracts.evm_bond import ETHER, PAYEE, TABLE, EvmBond
+from tests.contracts.evm_bond import ACCOUNT, ETHER, PAYEE, TABLE, EvmBond
 from tests.contracts.solana_bond import CLAIM_WINDOW, Bond
 from tests.contracts.solana_runtime import SOL
 
 SAID = {
     *("RoundsCommitted", "RootsAnchored", "RoundRevealed", "BondClaimed", "BondSlashed"),
+    *("PairsCommitted", "PairRevealed"),
     *("BatchReleased", "BondFunded", "BondWithdrawn", "PauseSet", "KeeperSet", "SignerSet"),
 }
 
@@ -67,6 +68,17 @@ async def test_every_event_of_the_evm_bond_is_a_fact(tmp_path: Path) -> None:
     one, three, claimed = named(facts, "RootsAnchored")
     assert (one["start"], three["start"], claimed["start"]) == (7, 4, 0)
     assert len(three["roots"]) == len(three["counts"]) == len(three["liabilities"]) == 3
+    pairs = {"root": bond.pair_tree(256).root.hex(), "count": 256}
+    assert named(facts, "PairsCommitted") == [
+        {"number": at, "kind": at + 1, **pairs} for at in range(2)
+    ]
+    assert named(facts, "PairRevealed")[1] == {
+        "number": 0,
+        "place": 255,
+        "account": ACCOUNT,
+        "epoch": 255,
+        "seed": bond.seed(255).hex(),
+    }
     paid = named(facts, "BondClaimed")
     assert [(one["position"], one["payee"]) for one in paid] == [
         (at, "0x" + PAYEE.hex()) for at in range(2)
@@ -93,6 +105,8 @@ def test_every_event_of_the_solana_bond_is_a_fact() -> None:
     bond.call = kept  # type: ignore[method-assign, assignment]
     bond.fund(SOL)
     bond.commit(0, 4)
+    bond.commit_pairs(0, count=3)
+    bond.reveal_pair(2, 3)
     bond.wait_until(bond.closes(0))
     bond.anchor(0, bond.signed_root(bond.bets(0)))
     bond.reveal(0)
@@ -112,6 +126,8 @@ def test_every_event_of_the_solana_bond_is_a_fact() -> None:
     (committed,) = named(facts, "RoundsCommitted")
     assert (committed["table"], committed["count"]) == (TABLE, 4)
     assert committed["schedule"]["reveal_window"] == 60
+    assert named(facts, "PairRevealed")[0]["account"] == ACCOUNT
+    assert named(facts, "PairRevealed")[0]["seed"] == bond.hidden(2).hex()
     assert named(facts, "SignerSet") == [{"signer": PAYEE.hex()}]
     assert named(facts, "BondClaimed")[0]["amount"] == SOL // 10
 

@@ -5,6 +5,7 @@ import {Fairness} from "./Fairness.sol";
 
 /// @title What the house stands to lose if it keeps a round's seed back, or signs two roots for one round.
 /// @notice The sibling of contracts/solana/src/bond.c: same verbs, same events, same arithmetic.
+/// It keeps the commitments of pairs too, for which nothing is locked.
 contract Bond {
     struct Table {
         uint64 next;
@@ -39,6 +40,14 @@ contract Bond {
         uint128 paid;
     }
 
+    /// @notice Seeds of pairs under one root; `revealed` are bits, place 0 the lowest.
+    struct Pairs {
+        bytes32 root;
+        uint16 count;
+        uint8 kind;
+        uint256 revealed;
+    }
+
     struct Standing {
         address owner;
         address keeper;
@@ -54,6 +63,7 @@ contract Bond {
     uint8 public constant BLOCK = 2;
     uint32 public constant MOST_ROUNDS = 256;
     uint32 public constant MOST_BETS = 65_536;
+    uint16 public constant MOST_PAIRS = 256;
     uint64 public constant SHORTEST_WINDOW = 10;
     uint64 public constant LONGEST_WINDOW = 1 days;
     uint64 public constant FARTHEST = 30 days;
@@ -67,10 +77,12 @@ contract Bond {
     address public signer;
     uint256 public locked;
     bytes public chain;
+    uint64 public nextPairs;
     mapping(string name => Table) public tables;
     mapping(string name => mapping(uint64 first => Batch)) private batches;
     mapping(string name => mapping(uint64 number => Round)) private rounds;
     mapping(string name => mapping(uint64 number => mapping(uint256 word => uint256))) private marks;
+    mapping(uint64 number => Pairs) private pairs;
 
     event RoundsCommitted(
         string table,
@@ -97,6 +109,8 @@ contract Bond {
     event BondSlashed(
         string table, uint64 indexed round, address indexed by, uint256 reward, uint256 burned
     );
+    event PairsCommitted(uint64 indexed number, bytes32 root, uint16 count, uint8 kind);
+    event PairRevealed(uint64 indexed number, uint16 place, string account, uint64 epoch, bytes32 seed);
     event BatchReleased(string table, uint64 indexed first, uint256 amount);
     event BondFunded(address indexed from, uint256 amount);
     event BondWithdrawn(address indexed to, uint256 amount);
@@ -120,16 +134,18 @@ contract Bond {
     error BondTooSmall(uint256 free, uint256 needed);
     error NoSuchBatch();
     error NoSuchRound(uint64 round);
+    error NoSuchPair(uint16 place);
     error RoundOpen(uint64 closes);
     error DeadlinePassed(uint64 deadline);
     error DeadlineAhead(uint64 deadline);
     error NotAnchored(uint64 round);
     error AlreadyAnchored(uint64 round);
-    error AlreadyRevealed(uint64 round);
+    error AlreadyRevealed(uint64 number);
     error AlreadyClaimed(uint32 position);
     error AlreadySlashed(uint64 round);
     error AlreadyReleased();
-    error SeedRefused(uint64 round);
+    error SeedRefused(uint64 number);
+    error BadAccount();
     error BetRefused(uint32 position);
     error BadSignature();
     error WrongSigner(address signer);
@@ -289,6 +305,40 @@ contract Bond {
         emit BatchReleased(table, first, amount);
     }
 
+    /// @notice Publish the root over the seeds of `count` pairs; commitments of pairs are numbered from 0.
+    /// @param kind The beacon that activates these pairs once this is final.
+    function commitPairs(uint64 number, bytes32 root, uint16 count, uint8 kind) external onlyKeeper {
+        if (paused) revert IsPaused();
+        if (kind != DRAND && kind != BLOCK) revert BadKind(kind);
+        if (count == 0 || count > MOST_PAIRS) revert BadCount(count);
+        if (root == bytes32(0)) revert BadRoot();
+        if (number != nextPairs) revert IndexGap(nextPairs, number);
+        nextPairs = number + 1;
+        Pairs storage made = pairs[number];
+        (made.root, made.count, made.kind) = (root, count, kind);
+        emit PairsCommitted(number, root, count, kind);
+    }
+
+    /// @notice Show the seed of one pair and its proof, when it is played no more; anybody may who has it.
+    function revealPair(
+        uint64 number,
+        uint16 place,
+        string calldata account,
+        uint64 epoch,
+        bytes32 seed,
+        bytes32[] calldata proof
+    ) external {
+        Pairs storage made = pairs[number];
+        if (!_isAccount(bytes(account))) revert BadAccount();
+        if (made.count == 0) revert NoSuchBatch();
+        if (place >= made.count) revert NoSuchPair(place);
+        if (_has(made.revealed, place)) revert AlreadyRevealed(place);
+        bytes32 hidden = Fairness.pairCommit(chain, account, epoch, seed);
+        if (!Fairness.proves(made.root, hidden, place, made.count, proof)) revert SeedRefused(place);
+        made.revealed |= uint256(1) << place;
+        emit PairRevealed(number, place, account, epoch, seed);
+    }
+
     /// @notice Add to the bond.
     function fund() external payable {
         if (msg.value == 0) revert NothingToMove();
@@ -332,6 +382,11 @@ contract Bond {
     /// @notice Whether a bet of a round was paid.
     function claimed(string calldata table, uint64 number, uint32 position) external view returns (bool) {
         return _has(marks[table][number][position >> 8], position & 255);
+    }
+
+    /// @notice One commitment of pairs by its number; its count is 0 when there is none.
+    function pairsAt(uint64 number) external view returns (Pairs memory) {
+        return pairs[number];
     }
 
     /// @notice Settings and standing of the bond in one call.
@@ -510,6 +565,15 @@ contract Bond {
             bytes1 letter = text[i];
             bool fits = (letter >= "a" && letter <= "z") || (letter >= "0" && letter <= "9") || letter == "-";
             if (!fits) return false;
+        }
+        return true;
+    }
+
+    /// @dev 1 to 160 visible ASCII characters.
+    function _isAccount(bytes calldata text) private pure returns (bool) {
+        if (text.length == 0 || text.length > 160) return false;
+        for (uint256 i = 0; i < text.length; ++i) {
+            if (text[i] < "!" || text[i] > "~") return false;
         }
         return true;
     }

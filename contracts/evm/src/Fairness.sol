@@ -155,6 +155,27 @@ library Fairness {
         );
     }
 
+    /// @notice The commitment to the seed of one pair: of an account of the house, for one epoch.
+    function pairCommit(bytes memory chain, string memory account, uint64 epoch, bytes32 seed)
+        internal
+        pure
+        returns (bytes32)
+    {
+        return sha256(
+            abi.encodePacked(
+                "cgf/v1/pair-commit\x00",
+                uint16(chain.length),
+                chain,
+                uint16(bytes(account).length),
+                account,
+                uint16(8),
+                epoch,
+                uint16(32),
+                seed
+            )
+        );
+    }
+
     /// @notice HMAC-SHA256 keyed by the seed over the round, its bets and the beacon after them.
     function roundOutcome(Round memory round, bytes32 seed, bytes32 betsRoot, bytes32 beacon)
         internal

@@ -1,4 +1,5 @@
 // The bond of scheduled rounds on Solana, the sibling of contracts/evm/src/Bond.sol: same verbs, events, arithmetic.
+// It keeps the commitments of pairs too, for which nothing is locked.
 #define MOST_ACCOUNTS 12
 #define EVENT_ROOM 1024
 #include "tables.h"
@@ -544,6 +545,99 @@ static u64 release(Input *input, Reader *args) {
     return 0;
 }
 
+// The account that numbers commitments of pairs; made with the first of them.
+static u64 numbering_of(Input *input, Numbering **numbering) {
+    Info *account = at(input, 2);
+    u8 address[KEY], bump;
+    Slice seeds[] = {TEXT("pairs"), {&bump, 1}};
+    NEED(!sol_try_find_program_address(seeds, 1, input->program, address, &bump), WrongAccount);
+    NEED(same(address, account->key) && account->writable, WrongAccount);
+    *numbering = (Numbering *)account->data;
+    if (same(account->owner, input->program)) return kind_is((*numbering)->kind, ACCOUNT_NUMBERING) ? 0 : WrongAccount;
+    Birth birth = {at(input, 0), account, sizeof(Numbering), {seeds, 2}};
+    DO(create(&birth, input));
+    set_kind((*numbering)->kind, ACCOUNT_NUMBERING);
+    return 0;
+}
+
+static u64 new_pairs(Input *input, u64 number, Pairs **pairs) {
+    Info *account = at(input, 3);
+    u8 address[KEY], bump;
+    Slice seeds[] = {TEXT("pairs"), {(const u8 *)&number, 8}, {&bump, 1}};
+    NEED(!sol_try_find_program_address(seeds, 2, input->program, address, &bump), WrongAccount);
+    NEED(same(address, account->key), WrongAccount);
+    Birth birth = {at(input, 0), account, sizeof(Pairs), {seeds, 3}};
+    DO(create(&birth, input));
+    *pairs = (Pairs *)account->data;
+    set_kind((*pairs)->kind, ACCOUNT_PAIRS);
+    (*pairs)->number = number;
+    return 0;
+}
+
+static u64 commit_pairs(Input *input, Reader *args) {
+    u64 number = take64(args);
+    const u8 *root = take(args, 32);
+    u16 count = take16(args);
+    u8 beacon = *take(args, 1);
+    NEED(spent(args), BadInstruction);
+    NEED(input->count == 5, WrongAccount);
+    Info *keeper = at(input, 0);
+    Bond *bond = bond_of(at(input, 1), input);
+    NEED(bond && same(at(input, 4)->key, SYSTEM), WrongAccount);
+    NEED(keeper->signer, MissingSignature);
+    NEED(same(keeper->key, bond->keeper), NotKeeper);
+    NEED(!bond->paused, IsPaused);
+    NEED(beacon == DRAND || beacon == BLOCK, BadKind);
+    NEED(count >= 1 && count <= MOST_PAIRS, BadCount);
+    NEED(!zeros(root), BadRoot);
+    Numbering *numbering;
+    DO(numbering_of(input, &numbering));
+    NEED(number == numbering->next, IndexGap);
+    NEED(number + 1 > number, Overflow);
+    Pairs *pairs;
+    DO(new_pairs(input, number, &pairs));
+    numbering->next = number + 1;
+    copy32(pairs->root, root);
+    pairs->count = count, pairs->beacon = beacon;
+    Event event;
+    begin(&event, EVENT_PAIRS_COMMITTED), put64(&event, number), put_key(&event, root);
+    put16(&event, count), put8(&event, beacon), emit(&event, input);
+    return 0;
+}
+
+// 1 to 160 visible ASCII characters.
+static bool is_account(Slice text) {
+    for (u64 i = 0; i < text.length; ++i) if (text.bytes[i] < '!' || text.bytes[i] > '~') return false;
+    return text.length != 0 && text.length <= MOST_WORDS;
+}
+
+static u64 reveal_pair(Input *input, Reader *args) {
+    u64 number = take64(args), place = take16(args);
+    Slice account = take_text(args, ~(u32)0);
+    u64 epoch = take64(args);
+    const u8 *seed = take(args, 32);
+    Slice proof = take_proof(args);
+    NEED(spent(args), BadInstruction);
+    NEED(input->count == 2, WrongAccount);
+    Bond *bond = bond_of(at(input, 0), input);
+    NEED(bond, WrongAccount);
+    NEED(is_account(account), BadAccount);
+    Pairs *pairs;
+    DO(pairs_of(at(input, 1), input, number, &pairs));
+    NEED(place < pairs->count, NoSuchPair);
+    NEED(!has(pairs->revealed, place), AlreadyRevealed);
+    u8 hidden[32];
+    Pair pair = {{bond->chain, bond->chain_length}, account, epoch};
+    pair_commit(&pair, seed, hidden);
+    Path path = {place, pairs->count, proof};
+    NEED(proves(pairs->root, hidden, &path), SeedRefused);
+    set(pairs->revealed, place);
+    Event event;
+    begin(&event, EVENT_PAIR_REVEALED), put64(&event, number), put16(&event, (u16)place);
+    put_text(&event, account), put64(&event, epoch), put_key(&event, seed), emit(&event, input);
+    return 0;
+}
+
 u64 entrypoint(u8 *memory) {
     Input input;
     NEED(parse(memory, &input), WrongAccount);
@@ -555,6 +649,8 @@ u64 entrypoint(u8 *memory) {
     if (kind_is(input.data, VERB_ANCHOR)) return anchor(&input, &args);
     if (kind_is(input.data, VERB_COMMIT)) return commit(&input, &args);
     if (kind_is(input.data, VERB_CLAIM)) return claim(&input, &args);
+    if (kind_is(input.data, VERB_COMMIT_PAIRS)) return commit_pairs(&input, &args);
+    if (kind_is(input.data, VERB_REVEAL_PAIR)) return reveal_pair(&input, &args);
     if (kind_is(input.data, VERB_SLASH)) return slash(&input, &args);
     if (kind_is(input.data, VERB_RELEASE)) return release(&input, &args);
     if (kind_is(input.data, VERB_FUND)) return fund(&input, &args);

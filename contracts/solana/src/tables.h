@@ -2,12 +2,15 @@
 #pragma once
 #include "account.h"
 #include "bond_discriminators.h"
+#include "pairs.h"
 #include "rounds.h"
 
 #define MOST_CHAIN 64
 #define MOST_NAME 32
 #define MOST_ROUNDS 256
 #define MOST_BETS 65536
+#define MOST_PAIRS 256
+#define MOST_WORDS 160
 #define SIGNER 20
 
 typedef struct {
@@ -32,6 +35,15 @@ typedef struct {
 
 typedef struct { u8 kind[8]; u64 paid; } Void;
 typedef struct { u8 kind[8]; u64 amount; } Claim;
+
+typedef struct { u8 kind[8]; u64 next; } Numbering;
+
+typedef struct {
+    u8 kind[8], root[32];
+    u64 number;
+    u16 count;
+    u8 beacon, reserved[5], revealed[MOST_PAIRS / 8];
+} Pairs;
 
 INLINE bool has(const u8 *bits, u64 place) { return bits[place >> 3] >> (place & 7) & 1; }
 INLINE void set(u8 *bits, u64 place) { bits[place >> 3] |= (u8)(1 << (place & 7)); }
@@ -61,6 +73,14 @@ static u64 batch_of(const Info *account, const Input *input, Slice table, u64 fi
     if (batch->first != first || batch->name_length != table.length) return WrongAccount;
     sol_memcmp_(batch->name, table.bytes, table.length, &differs);
     return differs ? WrongAccount : 0;
+}
+
+// A commitment of pairs by its number. Only this program makes such accounts, each at its own address.
+static u64 pairs_of(const Info *account, const Input *input, u64 number, Pairs **found) {
+    if (same(account->owner, SYSTEM)) return NoSuchBatch;
+    Pairs *pairs = *found = (Pairs *)account->data;
+    if (!same(account->owner, input->program) || account->data_length != sizeof(Pairs)) return WrongAccount;
+    return kind_is(pairs->kind, ACCOUNT_PAIRS) && account->writable && pairs->number == number ? 0 : WrongAccount;
 }
 
 // What no round can claim and rent does not need.

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from chains.beacons.drand import QUICKNET
+from chains.beacons.quicknet import QUICKNET
 from tests.chains.beacons.quicknet import PUBLISHED, answer
 
 KEY = "k3y0fTheEndpoint"

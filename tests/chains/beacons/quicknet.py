@@ -8,7 +8,7 @@ from typing import Any
 
 from py_arkworks_bls12381 import G1Point, G2Point, Scalar
 
-from chains.beacons.drand import DOMAIN, QUICKNET, Chain
+from chains.beacons.quicknet import DOMAIN, QUICKNET, Chain
 
 # Round -> signature and randomness: docs.drand.love (42), noislabs/drand-verify (123), drand's own
 # pages and clients (1, 43, 1000), ideal-lab5's pallets (1001 to 1003, without randomness there).

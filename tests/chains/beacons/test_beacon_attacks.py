@@ -12,7 +12,8 @@ import pytest
 
 from chains.beacons import BLOCK, DRAND, FALLBACKS, Drawn, Fallback, Forged, Gone
 from chains.beacons.block import FirstBlock
-from chains.beacons.drand import QUICKNET, Drand
+from chains.beacons.drand import Drand
+from chains.beacons.quicknet import QUICKNET
 from chains.beacons.verify import verify
 from chains.evm.rpc import Rpc
 from local import anvil

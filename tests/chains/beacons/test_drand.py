@@ -19,7 +19,8 @@ from loguru import logger
 from py_arkworks_bls12381 import GT, G1Point, G2Point
 
 from chains.beacons import Drawn, Fallback, Forged, Gone
-from chains.beacons.drand import DOMAIN, QUICKNET, Drand, check, verify
+from chains.beacons.drand import Drand, verify
+from chains.beacons.quicknet import DOMAIN, QUICKNET, check
 from games.fairness import rounds
 from tests.chains.beacons import quicknet
 from tests.chains.beacons.endpoints import (

@@ -91,9 +91,8 @@ async function committed(
   proof: RoundProof,
   listed: Listed[],
 ): Promise<Committed | null> {
-  for (const { tx, slot: position } of listed.slice(0, OLDEST)) {
-    const { events, time } = await heard(node, proof, tx);
-    for (const event of events) {
+  for (const { tx, slot: position, time } of listed.slice(0, OLDEST)) {
+    for (const event of await heard(node, proof, tx)) {
       const read = await readCommitted(event, proof);
       if (!read) continue;
       const none = { number: null, kind: null };
@@ -152,10 +151,11 @@ async function roundSaid(node: Node, proof: RoundProof, listed: Listed[]): Promi
   const said: RoundSaid = { anchored: await keptStatement(node, proof), revealed: null };
   for (let at = 0; at < about.length && !(said.anchored && said.revealed); at += AT_ONCE) {
     const some = about.slice(at, at + AT_ONCE);
-    for (const { events, time } of await Promise.all(some.map(({ tx }) => heard(node, proof, tx)))) {
+    const spoken = await Promise.all(some.map(({ tx }) => heard(node, proof, tx)));
+    for (const [index, events] of spoken.entries()) {
       for (const event of events) {
         said.anchored ??= await readAnchored(event, proof);
-        said.revealed ??= await readRevealed(event, proof, time);
+        said.revealed ??= await readRevealed(event, proof, some[index]?.time ?? 0n);
       }
     }
   }
@@ -195,32 +195,25 @@ async function readRevealed(event: Bytes, proof: RoundProof, time: bigint): Prom
   return { seed: reader.bytes(32), time };
 }
 
-interface Heard {
-  events: Bytes[];
-  time: bigint;
-}
-
 /** What the program said in a transaction by calling itself, which nobody else can make it do. */
-async function heard(node: Node, proof: RoundProof, tx: string): Promise<Heard> {
+async function heard(node: Node, proof: RoundProof, tx: string): Promise<Bytes[]> {
   const method = "getTransaction";
-  const how = { ...FINALIZED, encoding: "json", maxSupportedTransactionVersion: 0 };
+  const how = { ...FINALIZED, encoding: "json", maxSupportedTransactionVersion: 1 };
   const answer = await node.ask(method, [tx, how]);
   if (answer === null) throw new NodeError(`the node no longer has the transaction ${tx}`);
-  const { meta, transaction, blockTime } = answer as Answer;
-  if (typeof blockTime !== "number" || !transaction?.message?.accountKeys) throw unclear(method);
-  const time = BigInt(blockTime);
-  if (!meta || meta.err !== null) return { events: [], time };
+  const { meta, transaction } = answer as Answer;
+  if (!transaction?.message?.accountKeys) throw unclear(method);
+  if (!meta || meta.err !== null) return [];
   const loaded = meta.loadedAddresses ?? {};
   const written = loaded.writable ?? [];
   const keys = [...transaction.message.accountKeys, ...written, ...(loaded.readonly ?? [])];
   const program = base58(proof.program);
   const inner = (meta.innerInstructions ?? []).flatMap(({ instructions }) => instructions);
-  const events = inner
+  return inner
     .filter(({ programIdIndex }) => keys[programIdIndex] === program)
     .map(({ data }) => unbase58(data) ?? new Uint8Array(0))
     .filter((data) => same(data.slice(0, SAID.length), SAID))
     .map((data) => data.slice(SAID.length));
-  return { events, time };
 }
 
 interface Answer {
@@ -229,7 +222,6 @@ interface Answer {
     loadedAddresses?: { writable?: string[]; readonly?: string[] };
     innerInstructions?: { instructions: { programIdIndex: number; data: string }[] }[];
   } | null;
-  blockTime?: number | null;
   transaction?: { message?: { accountKeys?: string[] } };
 }
 

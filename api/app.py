@@ -33,6 +33,7 @@ from api.routes import (
     withdrawals,
 )
 from api.state import opened
+from chains.signers import signer
 from settings import Settings
 
 STATIC = Path(__file__).parent / "static"
@@ -41,13 +42,14 @@ STATIC = Path(__file__).parent / "static"
 def build(settings: Settings) -> Starlette:
     """The app; its connections live as long as its lifespan.
 
-    Raises `ChainError` on a mistake in the settings.
+    Raises `ChainError` for a key that signs nothing, or none where pairs are played.
     """
-    booths = booths_of(settings)
+    sign = signer(settings.signer_key) if settings.signer_key else None
+    booths = booths_of(settings, sign)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with opened(settings, booths) as house, studio.resuming(settings):
+        async with opened(settings, booths, sign) as house, studio.resuming(settings):
             app.state.house = house
             yield
 

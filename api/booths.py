@@ -14,9 +14,8 @@ from casino.pairs.booths import Booth
 from casino.pairs.plays import Hand
 from casino.rounds import tables
 from casino.sealed import Sealer
-from casino.signers import Signer
 from chains import manifest
-from chains.errors import ChainError
+from chains.signers import NoSigner, Signer
 from settings import Settings
 
 
@@ -61,18 +60,15 @@ class Booths:
         return self.hand
 
 
-def booths_of(settings: Settings) -> Booths:
-    """What the settings let this process play. Raises `ChainError` without the keys for it."""
+def booths_of(settings: Settings, sign: Signer | None) -> Booths:
+    """What the settings let this process play. Raises `NoSigner` without a key for receipts."""
     setting = settings.pairs
     if setting is None:
         return Booths()
-    try:
-        signer = Signer(settings.signer_key)
-    except ValueError:
-        said = "is not set to a key in hex, and pairs sign their receipts"
-        raise ChainError(f"FAIRHOUSE_SIGNER_KEY {said}") from None
+    if sign is None:
+        raise NoSigner("FAIRHOUSE_SIGNER_KEY is not set, and pairs sign their receipts")
     folders = [settings.programs_dir] if settings.programs_dir else []
     means = manifest.load(setting.program, folders).located(
         network=setting.network, address=setting.address
     )
-    return Booths(means.address, Hand(Sealer(bytes.fromhex(settings.seed_key)), signer))
+    return Booths(means.address, Hand(Sealer(bytes.fromhex(settings.seed_key)), sign))

@@ -18,13 +18,18 @@ USER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@+-]{0,127}", re.ASCII)
 
 async def known(request: Request, caller: Caller, user: str) -> int | None:
     """The player's number; None when the casino knows nobody of that name."""
+    values = sought(caller, user)
+    row = None if values is None else await state(request).row(wallets.OWNER, values)
+    return None if row is None else int(row["player_id"])
+
+
+def sought(caller: Caller, user: str) -> dict[str, object] | None:
+    """What `queries.wallets.OWNER` looks for; None for what is no name."""
     if not USER.fullmatch(user):
         return None
     account = address(user) or Account("")
     values = {"casino": caller.casino["id"], "user": user}
-    values |= {"address": account.address, "scope": account.network or None}
-    row = await state(request).row(wallets.OWNER, values)
-    return None if row is None else int(row["player_id"])
+    return values | {"address": account.address, "scope": account.network or None}
 
 
 def address(user: str) -> Account | None:

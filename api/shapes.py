@@ -548,6 +548,10 @@ class RoundBet(BaseModel):
     liability: str = Field(description="what the bond backs of it, in its coin")
     params: str
     leaf: str
+    signer: str | None = Field(description="whose signature it has to be: 20 bytes, of its batch")
+    signature: str | None = Field(
+        description="65 bytes over the receipt of this leaf at this position; null without a key"
+    )
     balance: str
     at: datetime
 

@@ -18,6 +18,7 @@ from api.booths import Booths
 from api.desk import Desk
 from api.feed.hub import Hub
 from api.tables import Tables
+from chains.signers import Signer
 from db import session
 from db.session import plain
 from queues.client import client
@@ -42,6 +43,7 @@ class State:
     tables: Tables
     booths: Booths
     desk: Desk
+    sign: Signer | None  # what was accepted; None where no key is set
 
     async def rows(self, query: str, values: Mapping[str, Any]) -> list[Row]:
         """All rows of one query, as dictionaries."""
@@ -55,7 +57,9 @@ class State:
 
 
 @contextlib.asynccontextmanager
-async def opened(settings: Settings, booths: Booths) -> AsyncIterator[State]:
+async def opened(
+    settings: Settings, booths: Booths, sign: Signer | None = None
+) -> AsyncIterator[State]:
     """The state for as long as the process serves; a database that is away is waited for."""
     pool: Pool = AsyncConnectionPool(
         plain(settings.database_url),
@@ -75,7 +79,7 @@ async def opened(settings: Settings, booths: Booths) -> AsyncIterator[State]:
         hub = Hub(redis)
         reading = asyncio.create_task(hub.run())
         try:
-            yield State(settings, pool, redis, hub, Tables(), booths, desk)
+            yield State(settings, pool, redis, hub, Tables(), booths, desk, sign)
         finally:
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)

@@ -27,6 +27,8 @@ verify = typer.Typer(
     no_args_is_help=True, help="Put the books, the audit log and proofs to the proof."
 )
 app.add_typer(verify, name="verify")
+table = typer.Typer(no_args_is_help=True, help="Tables of scheduled rounds.")
+app.add_typer(table, name="table")
 
 
 def refuse(message: str) -> typer.Exit:
@@ -286,6 +288,21 @@ def _prove(
     rooms.show(Console(), told, facts, as_json=as_json)
     if not rooms.holds(told):
         raise typer.Exit(1)
+
+
+@table.command()
+def resume(
+    name: Annotated[str, typer.Argument(help="such as dice-2")],
+    casino: Annotated[str, typer.Option(help="its slug, if several have such a table")] = "",
+    reason: Annotated[str, typer.Option(help="why it may go on, for the audit log")] = "",
+) -> None:
+    """Let a table go on that was stopped because a seed was not at its bond in time."""
+    rooms, chosen = import_module("cli.tables"), quietly("table")
+    try:
+        done = asyncio.run(rooms.resume(chosen, name, casino, reason))
+    except rooms.Refused as error:
+        raise refuse(str(error)) from None
+    typer.echo(f"{name} goes on" if done else f"{name} was not stopped")
 
 
 @app.command()

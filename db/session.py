@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import psycopg
+from psycopg.rows import tuple_row
 from psycopg_pool import AsyncConnectionPool
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
@@ -121,3 +122,10 @@ async def driver(session: Session) -> Connection:
     if not isinstance(found, psycopg.AsyncConnection):
         raise RuntimeError(f"expected a psycopg connection, got {type(found).__name__}")
     return found
+
+
+async def tuples(connection: Connection, query: bytes, *values: Any) -> list[Any]:
+    """All rows of a query as tuples, whatever else the connection makes of rows."""
+    async with connection.cursor(row_factory=tuple_row) as cursor:
+        await cursor.execute(query, values)
+        return await cursor.fetchall()

@@ -121,6 +121,24 @@ def test_folders_of_tests_are_named_as_the_code_is() -> None:
     assert tests - code == set(WITHOUT_CODE)
 
 
+def leaders() -> dict[Path, int]:
+    """The number that every room's leader locks."""
+    found = {}
+    for path, tree in TREES.items():
+        for node in tree.body:
+            names = [one.id for one in getattr(node, "targets", []) if isinstance(one, ast.Name)]
+            if "LEADER" in names and isinstance(node, ast.Assign):
+                found[path] = ast.literal_eval(node.value)
+    return found
+
+
+def test_no_two_leaders_lock_the_same_number() -> None:
+    """Of the second of two, no process would ever lead."""
+    numbers = leaders()
+    assert len(numbers) > 5
+    assert len(set(numbers.values())) == len(numbers), numbers
+
+
 def functions(tree: ast.Module) -> list[str]:
     kinds = ast.FunctionDef | ast.AsyncFunctionDef
     return [node.name for node in ast.walk(tree) if isinstance(node, kinds)]

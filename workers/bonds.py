@@ -133,6 +133,17 @@ class Bond(Protocol):
         self, table: str, first: int, number: int, seed: bytes, proof: Sequence[bytes]
     ) -> str: ...
     async def release(self, table: str, first: int) -> str: ...
+    async def renew(self) -> None: ...
+    async def clock(self) -> float:
+        """The chain's own time, in unix seconds: what its contract goes by."""
+
+    async def lag(self) -> float | None: ...
+    async def close(self) -> None: ...
+
+
+class PairBond(Bond, Protocol):
+    """A bond that holds commitments of pairs, too."""
+
     async def following_pairs(self) -> int:
         """The number that the next commitment of pairs must have, as it stands now."""
 
@@ -151,10 +162,6 @@ class Bond(Protocol):
         proof: Sequence[bytes],
     ) -> str:
         """Anybody who has heard of the seed may do so first: then this raises `SendRefused`."""
-
-    async def renew(self) -> None: ...
-    async def lag(self) -> float | None: ...
-    async def close(self) -> None: ...
 
 
 class EvmBond:
@@ -263,6 +270,10 @@ class EvmBond:
 
     async def renew(self) -> None:
         await self._sender.renew()
+
+    async def clock(self) -> float:
+        [head] = await self._sender.rpc.headers([await self._sender.rpc.head()])
+        return float(int(head.timestamp, 16))
 
     async def lag(self) -> float | None:
         return await self._sender.rpc.lag(self._depth)
@@ -430,6 +441,9 @@ class SolanaBond:
     async def renew(self) -> None:
         """Nothing waits here: a tx lands within its blockhash's life, or never."""
         await asyncio.sleep(0)
+
+    async def clock(self) -> float:
+        return float(await self._sender.rpc.clock())
 
     async def lag(self) -> float | None:
         return await self._sender.rpc.lag()

@@ -8,8 +8,7 @@ from what was committed, so nothing adds up to a drift.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,14 +17,14 @@ from loguru import logger
 
 from casino.commands import Answer, Command, KeyReused, run_many
 from casino.rounds import courses, settlements, tables
-from casino.rounds.courses import UnderWay
+from casino.rounds.courses import UnderWay, WrongSigner
 from casino.rounds.seats import CLOSED, WAITING
 from casino.rounds.tables import Table
 from casino.sealed import Sealer
-from casino.signers import Signer
 from chains.beacons import Beacon, Drawn, Forged, Gone
 from chains.errors import ChainError
 from chains.redaction import plainly
+from chains.signers import Signer, signer
 from db import session
 from db.session import direct
 from games.fairness import rounds
@@ -41,12 +40,8 @@ LONGEST_SLEEP_S = 0.5
 BEACON_S = 0.25
 AGAIN_S = 0.5
 OWED_S = 30.0
+FAULT_S = 5.0  # what we did wrong is said again so often
 SEED = b"SELECT sealed FROM round_seeds WHERE table_id = %s AND number = %s"
-OVERDUE = b"""
-SELECT clock_timestamp() > r.closes_at + make_interval(secs => b.reveal_window)
-FROM rounds r JOIN round_batches b ON b.table_id = r.table_id AND b.first = r.batch_first
-WHERE r.table_id = %s AND r.number = %s
-"""
 TROUBLE = (psycopg.Error, OSError, ChainError)
 
 
@@ -58,7 +53,7 @@ class Dealer:
     pays: Mapping[int, Any]
     beacon: Beacon
     sealer: Sealer
-    sign: Callable[[bytes], bytes]
+    sign: Signer
     carried: dict[int, asyncio.Task[None]] = field(default_factory=dict)
 
     async def run(self) -> None:
@@ -66,12 +61,7 @@ class Dealer:
         owing = asyncio.create_task(self.pay_owed())
         try:
             while True:
-                pause = LONGEST_SLEEP_S
-                try:
-                    pause = await self.look()
-                except TROUBLE as error:
-                    logger.warning("{} waits: {}", self.table.name, plainly(error))
-                await asyncio.sleep(pause)
+                await asyncio.sleep(await self.tried(self.look))
         finally:
             tasks = [owing, *self.carried.values()]
             for task in tasks:
@@ -95,15 +85,26 @@ class Dealer:
 
     async def carry(self, number: int) -> None:
         """One round to its end."""
-        while True:
-            pause = AGAIN_S
-            try:
-                pause = await self.step(number)
-            except TROUBLE as error:
-                logger.warning("{} {}: {}", self.table.name, number, plainly(error))
-            if pause < 0:
-                return
+        while (pause := await self.tried(self.step, number)) >= 0:
             await asyncio.sleep(pause)
+
+    async def tried(self, work: Callable[..., Awaitable[float]], *round: int) -> float:
+        """How long to wait after some work, whatever became of it.
+
+        A mistake of ours holds up one round, is said at once and again, and ends no dealer.
+        """
+        said = " ".join([self.table.name, *map(str, round)])
+        try:
+            return await work(*round)
+        except WrongSigner as error:
+            logger.error("{}: {}", said, error)
+            return FAULT_S
+        except TROUBLE as error:
+            logger.warning("{} waits: {}", said, plainly(error))
+            return AGAIN_S
+        except Exception as error:
+            logger.opt(exception=error).error("{}: {}", said, plainly(error))
+            return FAULT_S
 
     async def step(self, number: int) -> float:
         """What is next for a round; how long to wait then, below nothing when it is over."""
@@ -120,8 +121,13 @@ class Dealer:
     async def close(self, one: UnderWay) -> float:
         if one.due_s > 0:
             await asyncio.sleep(one.due_s)
-        async with direct() as connection:
-            closed = await courses.close(connection, self.table, one.number, self.sign)
+        try:
+            async with direct() as connection:
+                closed = await courses.close(connection, self.table, one.number, self.sign)
+        except WrongSigner:  # somebody may still start us with the right key
+            if await self.lapsed(one.number):
+                return 0.0
+            raise
         return 0.0 if closed else 0.002
 
     async def draw(self, one: UnderWay) -> float:
@@ -151,17 +157,15 @@ class Dealer:
 
     async def wait(self, one: UnderWay) -> float:
         """Not yet; or never, when the bond pays for the round by now."""
+        return 0.0 if await self.lapsed(one.number) else BEACON_S
+
+    async def lapsed(self, number: int) -> bool:
         async with direct() as connection:
-            asked = await connection.execute(OVERDUE, (self.table.id, one.number))
-            [(overdue,)] = await asked.fetchall()
-        if overdue:
-            return await self.give_up(one.number, "its seed could not be shown in time")
-        return BEACON_S
+            return await courses.lapse(connection, self.table, number)
 
     async def give_up(self, number: int, reason: str) -> float:
         async with direct() as connection:
             await courses.give_up(connection, self.table, number, reason)
-        logger.error("{} {} will be void: {}", self.table.name, number, reason)
         return 0.0
 
     async def seed(self, number: int) -> bytes | None:
@@ -183,19 +187,21 @@ class Dealer:
             return 0.0
         async with direct() as connection:
             ended = await courses.end(connection, self.table, one.number)
-        if ended:
-            logger.debug("{} {} is {}", self.table.name, one.number, ended)
+        if ended and one.reason:
+            logger.error("{} {} is {}: {}", self.table.name, one.number, ended, one.reason)
         return 0.0
 
     async def pay_owed(self) -> None:
         """Try now and then what accounts did not take."""
         while True:
-            with contextlib.suppress(*TROUBLE):
-                async with direct() as connection:
-                    waiting = await settlements.owed(connection, self.table)
-                for pay in waiting:
-                    await decided([pay])
-            await asyncio.sleep(OWED_S)
+            await asyncio.sleep(await self.tried(self.pay))
+
+    async def pay(self) -> float:
+        async with direct() as connection:
+            waiting = await settlements.owed(connection, self.table)
+        for one in waiting:
+            await decided([one])
+        return OWED_S
 
 
 async def decided(commands: Sequence[Command]) -> list[Answer | KeyReused]:
@@ -238,7 +244,7 @@ async def seated(settings: Settings, connection: Connection) -> list[Dealer]:
     """
     if not settings.tables:
         return []  # nor is there a key to sign with
-    sealer, sign = Sealer(bytes.fromhex(settings.seed_key)), Signer(settings.signer_key)
+    sealer, sign = Sealer(bytes.fromhex(settings.seed_key)), signer(settings.signer_key)
     dealers = []
     for setting in settings.tables:
         beacon = await beaconed(settings, setting, connection)

@@ -29,7 +29,7 @@ from games.fairness.pairs import SEED, Pair
 from settings import PairsSetting, Settings
 from workers import senders
 from workers.beacons import beaconed
-from workers.bonds import Bond
+from workers.bonds import PairBond
 from workers.houses import REFUSED
 from workers.leader import Connection, connect
 from workers.rests import Rests
@@ -173,7 +173,7 @@ class PairsKeeper:
 
     booth: Booth
     size: int
-    bond: Bond
+    bond: PairBond
     beacon: Beacon
     connection: Connection
     sealer: Sealer

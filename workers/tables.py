@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import secrets
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -18,7 +17,7 @@ from typing import Any
 import psycopg
 from loguru import logger
 
-from casino.rounds import courses, tables
+from casino.rounds import batches, courses, tables
 from casino.rounds.seats import SKIPPED
 from casino.rounds.tables import Limits, Table
 from casino.sealed import Sealer
@@ -30,7 +29,7 @@ from games.fairness import merkle
 from games.fairness.rounds import MAX_ROUNDS, NO_BETS, SEED, Schedule
 from settings import PairsSetting, Settings, TableSetting
 from workers import senders
-from workers.bonds import Bond, EvmBond, SolanaBond, Statement
+from workers.bonds import Bond, EvmBond, PairBond, SolanaBond, Statement
 from workers.houses import REFUSED
 from workers.leader import Connection, connect
 from workers.rests import RESEND_S, Rests
@@ -42,17 +41,17 @@ REFUSED_S = 4.0  # how long what a chain refused is left alone
 ANCHOR_S = 30.0  # a root waits at most so long for others to be anchored with it
 ANCHOR_PART = 0.1  # of the reveal window, where that is less
 ANCHOR_MOST = 6
-REVEAL_TOGETHER = 4
 LEAST_AHEAD_S = 10.0  # between drawing a batch and its first round, if finality takes less
 AHEAD_S = 120.0  # another batch is committed when less than that is left of the last one
 HOT_S = 0.25  # the part of a reveal window in which an unrevealed seed is an alarm
 
 UNCONFIRMED = b"""
-SELECT first, count, root, opens, period, lead, reveal_window, beacon, max_liability, signer, tx
+SELECT root, first, count, opens, period, lead, reveal_window, beacon, max_liability, signer
 FROM round_batches WHERE table_id = %s AND state <> 'confirmed' ORDER BY first
 """
 LAST = b"""
-SELECT coalesce(max(first + count), 0), coalesce(max(opens + count * period), 0)
+SELECT coalesce(max(first + count), 0), coalesce(max(opens + count * period), 0),
+    extract(epoch FROM clock_timestamp())::float
 FROM round_batches WHERE table_id = %s
 """
 BATCH = b"""
@@ -76,11 +75,11 @@ FORGET_BATCH = b"""
 DELETE FROM round_batches WHERE table_id = %s AND first = %s AND state <> 'confirmed'
 """
 FORGET_SEEDS = b"DELETE FROM round_seeds WHERE table_id = %s AND batch_first = %s"
-# Rounds that are over on our side and not on the chain's, the oldest first.
+# Rounds that are over on our side and not on the chain's, the oldest first, and since when.
 BEHIND = b"""
-SELECT r.number, r.batch_first, r.state, r.root, r.bets, r.liability, r.reason,
-    extract(epoch FROM r.closes_at)::float, b.reveal_window,
-    r.anchored_at IS NOT NULL, r.revealed_at IS NOT NULL, s.sealed
+SELECT r.number, r.batch_first, r.state, r.root, r.bets, r.liability,
+    extract(epoch FROM r.closes_at)::float, extract(epoch FROM clock_timestamp())::float,
+    b.reveal_window, r.anchored_at IS NOT NULL, s.sealed
 FROM rounds r
 JOIN round_batches b ON b.table_id = r.table_id AND b.first = r.batch_first
 JOIN round_seeds s ON s.table_id = r.table_id AND s.number = r.number
@@ -114,6 +113,7 @@ ORDER BY first LIMIT 4
 RELEASED = b"""
 UPDATE round_batches SET released_at = clock_timestamp() WHERE table_id = %s AND first = %s
 """
+STOPPED = b"SELECT paused_at IS NOT NULL FROM round_tables WHERE id = %s"
 PAUSE = b"UPDATE round_tables SET paused_at = clock_timestamp() WHERE id = %s AND paused_at IS NULL"
 
 
@@ -143,22 +143,20 @@ class Unconfirmed:
 
     root: bytes
     schedule: Schedule
-    tx: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Behind:
-    """A round that is over, and how far the chain has followed."""
+    """A round that is over, and how far the chain has followed; by the database's clock."""
 
     number: int
     first: int
     state: str
     statement: Statement
-    reason: str | None
     closes_at: float
+    now: float
     reveal_window: int
     anchored: bool
-    revealed: bool
     sealed: bytes = field(repr=False)
 
     @property
@@ -167,9 +165,17 @@ class Behind:
         return self.state in ("drawn", "settled", SKIPPED)
 
     @property
+    def overdue_at(self) -> float:
+        """When bettors may claim, unless its seed is there."""
+        return self.closes_at + self.reveal_window
+
+    @property
     def left_s(self) -> float:
-        """Until its seed is overdue."""
-        return self.closes_at + self.reveal_window - time.time()
+        return self.overdue_at - self.now
+
+    @property
+    def over_s(self) -> float:
+        return self.now - self.closes_at
 
 
 async def tend(settings: Settings, setting: TableSetting, wallets: senders.Wallets) -> None:
@@ -237,6 +243,7 @@ class TableKeeper:
     connection: Connection
     sealer: Sealer
     rests: Rests = field(default_factory=Rests)
+    resumed_at: float = 0.0  # what was missed before, somebody has looked into
     trees: dict[int, merkle.Tree] = field(default_factory=dict)
 
     async def tick(self) -> None:
@@ -266,8 +273,9 @@ class TableKeeper:
             return
         if await self.bond.committed(name, schedule.first, finalized=False) is not None:
             return  # it is there and not final yet
-        if time.time() > schedule.opens + RESEND_S:
-            # The contract takes nothing that has begun, so it never lands: nobody saw these seeds.
+        if await self.bond.clock() > schedule.opens + RESEND_S:
+            # By its own clock the contract takes nothing that has begun, so this never lands:
+            # nobody saw these seeds.
             await self.forget(schedule.first)
             await self.trouble(f"the seeds from {schedule.first} were committed too late")
             return
@@ -308,10 +316,13 @@ class TableKeeper:
             await self.connection.execute(FORGET_SEEDS, (self.table.id, first))
 
     async def provide(self) -> None:
-        """Draw the next batch when the last one is nearly over; it opens after it is final."""
-        [(drawn, ends)] = await self._rows(LAST, self.table.id)
+        """Draw the next batch when the last one is nearly over; it opens after it is final.
+
+        By the database's clock, as rounds open and close: this machine's may be wrong.
+        """
+        [(drawn, ends, now)] = await self._rows(LAST, self.table.id)
         ahead = max(LEAST_AHEAD_S, 2 * (await self.bond.lag() or 0.0))
-        if ends - time.time() > AHEAD_S + ahead:
+        if ends - now > AHEAD_S + ahead:
             return
         standing = await self.bond.standing()
         needed = 2 * self.pace.count * self.pace.max_liability
@@ -328,11 +339,11 @@ class TableKeeper:
         schedule = Schedule(
             first=drawn,
             count=self.pace.count,
-            opens=max(int(ends), int(time.time() + ahead) + 1),
+            opens=max(int(ends), int(now + ahead) + 1),
             period=self.pace.period,
             lead=self.pace.lead,
             reveal_window=self.pace.reveal_window,
-            kind=self.table.beacon.partition(":")[0].encode(),
+            kind=batches.kind(self.table.beacon),
             max_liability=self.pace.max_liability,
             signer=standing.signer,
         )
@@ -357,7 +368,7 @@ class TableKeeper:
                 for (number, seed), commit in zip(seeds.items(), commits, strict=True):
                     sealed = self.sealer.seal(place(table, number), seed)
                     await copy.write_row((table.id, number, schedule.first, sealed, commit))
-        return Unconfirmed(root, schedule, None)
+        return Unconfirmed(root, schedule)
 
     async def behind(self) -> list[Behind]:
         return [_behind(row) for row in await self._rows(BEHIND, self.table.id)]
@@ -389,10 +400,8 @@ class TableKeeper:
         ]
         for first, group in itertools.groupby(waiting, key=lambda one: one.first):
             run = _consecutive(list(group))[: self.bond.most_anchored]
-            oldest = time.time() - run[0].closes_at
-            if len(run) < ANCHOR_MOST and oldest < min(
-                ANCHOR_S, ANCHOR_PART * run[0].reveal_window
-            ):
+            patience_s = min(ANCHOR_S, ANCHOR_PART * run[0].reveal_window)
+            if len(run) < ANCHOR_MOST and run[0].over_s < patience_s:
                 continue
             numbers = [one.number for one in run]
             for number in numbers:
@@ -430,7 +439,7 @@ class TableKeeper:
 
         One that was not revealed in time stops the table until a person has looked.
         """
-        mine = [one for one in behind if one.shown]
+        mine = await self.unexplained([one for one in behind if one.shown])
         missed = [one.number for one in mine if one.left_s <= 0]
         late = [one.number for one in mine if one.left_s < HOT_S * one.reveal_window]
         if missed:
@@ -439,6 +448,14 @@ class TableKeeper:
         elif late:
             await self.trouble(f"the seeds of rounds {late} are nearly overdue at the bond")
         return not late
+
+    async def unexplained(self, behind: Sequence[Behind]) -> list[Behind]:
+        """Without those that were missed before somebody let the table go on."""
+        if any(self.resumed_at < one.overdue_at <= one.now for one in behind):
+            [(stopped,)] = await self._rows(STOPPED, self.table.id)
+            if not stopped:
+                self.resumed_at = await tables.resumed_at(self.connection, self.table)
+        return [one for one in behind if one.overdue_at > self.resumed_at]
 
     async def release(self) -> None:
         """Ask the bond for what no bettor can claim of old batches any more."""
@@ -529,7 +546,7 @@ async def met(
     setting: TableSetting | PairsSetting,
     expected: str,
     wallets: senders.Wallets,
-) -> Bond | None:
+) -> PairBond | None:
     """The bond that a setting names, or None without a key for its chain. Raises `ChainError`."""
     one = senders.planned(settings, setting)
     if one.key is None:
@@ -555,28 +572,15 @@ def paced(setting: TableSetting) -> Pace:
 
 
 def _unconfirmed(row: Sequence[Any]) -> Unconfirmed:
-    first, count, root, opens, period, lead, window, beacon, most, signer, tx = row
-    schedule = Schedule(
-        first=first,
-        count=count,
-        opens=opens,
-        period=period,
-        lead=lead,
-        reveal_window=window,
-        kind=beacon.partition(":")[0].encode(),
-        max_liability=int(most),
-        signer=bytes(signer),
-    )
-    return Unconfirmed(bytes(root), schedule, tx)
+    root, *scheduled = row
+    return Unconfirmed(bytes(root), batches.schedule(scheduled))
 
 
 def _behind(row: Sequence[Any]) -> Behind:
-    number, first, state, root, bets, liability, reason, closes, window, *rest = row
-    anchored, revealed, sealed = rest
+    number, first, state, root, bets, liability, *times, anchored, sealed = row
+    closes_at, now, window = times
     statement = Statement(NO_BETS if root is None else bytes(root), bets, int(liability))
-    return Behind(
-        number, first, state, statement, reason, closes, window, anchored, revealed, bytes(sealed)
-    )
+    return Behind(number, first, state, statement, closes_at, now, window, anchored, bytes(sealed))
 
 
 def _consecutive(rounds: Sequence[Behind]) -> list[Behind]:

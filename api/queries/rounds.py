@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from api.queries.wallets import OWNER
+
 NOW = "SELECT clock_timestamp() AS now"
 # The round that takes bets, or the next one that will.
 CURRENT = """
@@ -45,7 +47,6 @@ SELECT encode(b.bet, 'hex') AS bet, t.name AS "table", b.number AS round, b.posi
     encode(b.leaf, 'hex') AS leaf, b.at, b.ended_at, b.id
 FROM round_bets b JOIN round_tables t ON t.id = b.table_id
 """
-BET = BETS + "WHERE b.bet = decode(%(bet)s, 'hex') AND b.casino_id = %(casino)s"
 OF_PLAYER = (
     BETS
     + """
@@ -53,8 +54,16 @@ WHERE b.player_id = %(player)s AND b.casino_id = %(casino)s AND (b.at, b.id) < (
 ORDER BY b.id DESC LIMIT %(limit)s
 """
 )
-PAYEE = """
-SELECT external_id FROM player_identities
-WHERE player_id = %(player)s AND kind = 'wallet' AND scope = %(network)s
-ORDER BY external_id LIMIT 1
+# All that a bet needs to know, in one look: the player, the round, where the bond would pay.
+BETTING = f"""
+SELECT o.player_id, coalesce(%(round)s::bigint, (
+    SELECT number FROM rounds
+    WHERE table_id = %(table)s AND closes_at > clock_timestamp() AND state = 'waiting'
+    ORDER BY closes_at LIMIT 1
+)) AS number, (
+    SELECT external_id FROM player_identities
+    WHERE player_id = o.player_id AND kind = 'wallet' AND scope = %(network)s
+    ORDER BY external_id LIMIT 1
+) AS payee
+FROM ({OWNER}) AS o
 """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Annotated, Any
 
 import msgspec
@@ -26,7 +26,7 @@ from api.errors import Problem, refused
 from api.feed.hub import Hub, Listener
 from api.feed.protocol import Filters, Subscribe
 from api.keys import Caller, acting
-from api.owners import known
+from api.owners import known, sought
 from api.pages import Page, paged
 from api.parameters import asked, named
 from api.queries import rounds as queries
@@ -34,7 +34,7 @@ from api.routes.wallets import READ, Keyed, Text
 from api.state import Row, state
 from api.tables import Tables
 from casino.rounds import proofs
-from casino.rounds.bets import Place
+from casino.rounds.bets import Place, receipt
 from casino.rounds.tables import ROOMS, Table
 from settings import Role
 
@@ -92,16 +92,21 @@ async def table(request: Request) -> Response:
 
 @describe(shapes.RoundBet, 402, 404, 409, body=Wish, headers=Keyed, role=BET, tag="rounds")
 async def bet(request: Request) -> Response:
-    """Stake on a round; who asks again under the same key gets the same answer."""
+    """Stake on a round; who asks again under the same key gets the same answer.
+
+    `signature` is the house's word that it took the bet, at this place: with it and the signed root
+    of the round anybody can show that the bet was left out.
+    """
     caller = await acting(request, BET)
     asked(request, OfCasino)
     key = idempotency_key(request)
     wish = await given(request, Wish)
-    answer = await state(request).desk.decide_once(await _command(request, caller, key, wish))
+    command = await _command(request, caller, key, wish)
+    answer = await state(request).desk.decide_once(command)
     if answer.code is not None:
         response = refused(answer.code, answer.body)
     else:
-        response = private({"user": wish.user, **answer.body})
+        response = private({"user": wish.user, **_signed(request, command.table, answer.body)})
     if answer.replayed:
         response.headers["idempotency-replayed"] = "true"
     return response
@@ -115,9 +120,8 @@ async def recent(request: Request) -> Response:
     found = (await _tables(request)).named(casino["id"], page.table)
     values = {"table": found.id, **page.edge()}
     rows = await state(request).rows(queries.RECENT, values)
-    numbered = [{**row, "number": row["round"]} for row in rows]
-    body = paged([{**row, "id": row["number"]} for row in numbered], page, time="closes_at")
-    return fresh(request, {"items": rows, "next": body["next"]})
+    by_number = paged([{**row, "id": row["round"]} for row in rows], page, time="closes_at")
+    return fresh(request, {"items": rows, "next": by_number["next"]})
 
 
 @describe(shapes.Round, 404, query=OfCasino, tag="rounds")
@@ -207,22 +211,27 @@ async def _told(request: Request, hub: Hub, table: Table) -> AsyncIterator[bytes
         hub.listeners.discard(listener)
 
 
+def _signed(request: Request, table: Table, accepted: Mapping[str, Any]) -> Row:
+    """An accepted bet with the signature that it was; the same each time, once it is durable.
+
+    None where this process has no key, or has another one by now than the bet's batch.
+    """
+    sign, signer = state(request).sign, accepted.get("signer")
+    mine = sign is not None and sign.address.hex() == signer
+    signature = sign(receipt(table, accepted).digest).hex() if sign and mine else None
+    return {**accepted, "signer": signer, "signature": signature}
+
+
 async def _command(request: Request, caller: Caller, key: str, wish: Wish) -> Place:
     """The bet as it is to be decided. Raises `Problem`."""
-    found = await _tables(request)
+    found, sign = await _tables(request), state(request).sign
     table = found.named(caller.casino["id"], named(request, "table"))
     stake = units(wish.stake)
     try:
         choice = msgspec.convert(wish.choice, type=table.rules.Choice, strict=True)
     except (msgspec.ValidationError, ValueError, OverflowError) as error:
         raise Problem(422, "bad_choice", f"no choice of {table.game}: {error}") from error
-    player_id = await _player(request, caller, wish.user)
-    number = wish.round
-    if number is None:
-        current = await _current(request, table)
-        if current is None:
-            raise Problem(409, "no_round", f"{table.name} has no round to bet on")
-        number = int(current["number"])
+    player_id, number, payee = await _betting(request, caller, table, wish)
     return Place(
         casino_id=table.casino_id,
         scope=caller.scope("rounds"),
@@ -232,27 +241,44 @@ async def _command(request: Request, caller: Caller, key: str, wish: Wish) -> Pl
         number=number,
         player_id=player_id,
         account=f"player:{player_id}",
-        payee=await _payee(request, table, player_id),
+        payee=payee,
         choice=choice,
         said=wish.choice,
         stake=stake,
         pays=found.pays,
+        signer=None if sign is None else sign.address,
     )
 
 
-async def _payee(request: Request, table: Table, player_id: int) -> bytes:
-    """Where the bond would pay the player: an address of theirs on its chain, or zeros."""
-    values = {"player": player_id, "network": table.network}
-    row = await state(request).row(queries.PAYEE, values)
+async def _betting(
+    request: Request, caller: Caller, table: Table, wish: Wish
+) -> tuple[int, int, bytes]:
+    """Who bets, on which round, and where the bond would pay: their address, or zeros.
+
+    Raises `Problem`.
+    """
+    values, row = sought(caller, wish.user), None
+    if values is not None:
+        values |= {"table": table.id, "network": table.network, "round": wish.round}
+        row = await state(request).row(queries.BETTING, values)
+    if row is None:
+        raise unknown_user()
+    if row["number"] is None:
+        raise Problem(409, "no_round", f"{table.name} has no round to bet on")
     room = ROOMS[table.network.partition(":")[0]]
-    return bytes(room.LENGTH) if row is None else room.parse(row["external_id"])
+    payee = bytes(room.LENGTH) if row["payee"] is None else room.parse(row["payee"])
+    return int(row["player_id"]), int(row["number"]), payee
 
 
 async def _player(request: Request, caller: Caller, user: str) -> int:
     found = await known(request, caller, user)
     if found is None:
-        raise Problem(404, "unknown_user", "this casino has no such user")
+        raise unknown_user()
     return found
+
+
+def unknown_user() -> Problem:
+    return Problem(404, "unknown_user", "this casino has no such user")
 
 
 async def _tables(request: Request) -> Tables:

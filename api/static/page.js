@@ -139,13 +139,31 @@ const health = async () => {
 };
 
 // A countdown runs by the house's clock, whatever this machine's says.
-const clocks = new Map(); // table -> what its countdown shows, until when
+const clocks = new Map(); // table -> when its round opens and closes, and how far that clock is ahead
 const countdown = () => {
-  for (const { shown, opens, closes, ahead } of clocks.values()) {
-    const now = Date.now() + ahead;
-    const [words, until] = now < opens ? ["opens in", opens] : ["closes in", closes];
-    shown.textContent = until > now ? `${words} ${((until - now) / 1000).toFixed(1)} s` : "drawing";
+  for (const shown of byId("tables").children) {
+    const times = clocks.get(shown.dataset.table);
+    if (!times) continue;
+    const now = Date.now() + times.ahead;
+    const [words, until] = now < times.opens ? ["opens in", times.opens] : ["closes in", times.closes];
+    shown.querySelector(".clock").textContent = until > now ? `${words} ${((until - now) / 1000).toFixed(1)} s` : "drawing";
   }
+};
+
+// Makes what is shown equal to what was made anew, in place: what is focused or selected stays so.
+const renew = (shown, made) => {
+  if (shown.nodeName !== made.nodeName || shown.childNodes.length !== made.childNodes.length) {
+    shown.replaceWith(made);
+    return;
+  }
+  if (shown.nodeType === Node.TEXT_NODE) {
+    if (shown.data !== made.data) shown.data = made.data;
+    return;
+  }
+  for (const name of shown.getAttributeNames()) if (!made.hasAttribute(name)) shown.removeAttribute(name);
+  for (const { name, value } of made.attributes) if (shown.getAttribute(name) !== value) shown.setAttribute(name, value);
+  const parts = [...made.childNodes];
+  [...shown.childNodes].forEach((part, at) => renew(part, parts[at]));
 };
 
 const link = (text, to) => {
@@ -168,19 +186,20 @@ const table = async (one) => {
     ["bets", one.round ? one.round.bets : "–"],
   ], one.trouble || one.paused ? "round bad" : "round");
   made.dataset.table = one.table;
-  const shown = element("p", one.paused ? "stopped" : "no round", "clock");
-  const told = element("p", undefined, "quiet");
+  const [committed, proved] = [element("span"), element("span")];
   if (one.round) {
-    told.append(`round ${one.round.number}, committed in `, element("code", short(one.round.tx)));
-    told.lastChild.title = one.round.tx;
+    committed.append(`round ${one.round.number}, committed in `, element("code", short(one.round.tx)));
+    committed.lastChild.title = one.round.tx;
     const times = [one.round.opens_at, one.round.closes_at, one.round.server_time].map(Date.parse);
-    clocks.set(one.table, { shown, opens: times[0], closes: times[1], ahead: times[2] - Date.now() });
+    clocks.set(one.table, { opens: times[0], closes: times[1], ahead: times[2] - Date.now() });
   } else clocks.delete(one.table);
   if (last) {
     const proof = `/verify?proof=${encodeURIComponent(`/api/rounds/${last.id}/proof`)}`;
-    told.append(one.round ? " · " : "", link(`verify round ${last.round}`, proof));
+    proved.append(one.round ? " · " : "", link(`verify round ${last.round}`, proof));
   }
-  made.append(shown, told);
+  const told = element("p", undefined, "quiet");
+  told.append(committed, proved);
+  made.append(element("p", one.paused ? "stopped" : "no round", "clock"), told);
   return made;
 };
 
@@ -188,7 +207,10 @@ const tables = async () => {
   const { items } = await read("/api/tables");
   const made = await Promise.all(items.map(table));
   byId("rounds").hidden = !made.length;
-  byId("tables").replaceChildren(...made);
+  const shown = [...byId("tables").children];
+  const names = (cards) => cards.map(({ dataset }) => dataset.table).join();
+  if (names(shown) === names(made)) made.forEach((one, at) => renew(shown[at], one));
+  else byId("tables").replaceChildren(...made);
   countdown();
 };
 

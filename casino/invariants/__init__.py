@@ -12,6 +12,7 @@ from casino.invariants import (
     lapses,
     outbox,
     pairs,
+    rounds,
     seals,
     sums,
 )
@@ -29,6 +30,7 @@ LAWS: tuple[Law, ...] = (
     bonuses.LAW,
     calls.LAW,
     pairs.LAW,
+    rounds.LAW,
     outbox.LAW,
     seals.LAW,
 )

@@ -18,8 +18,8 @@ from casino.pairs.booths import rules
 from casino.pairs.courses import NAMESPACE, OfPair, told_retired
 from casino.pairs.records import ACTIVE, RETIRED, Bet, BetKey, PairBets, Pairs, Standing
 from casino.sealed import Sealer
-from casino.signers import Signer
 from casino.stakes import Purse, Split
+from chains.signers import Signer
 from games import paytables
 from games.fairness.pairs import MAX_BETS, Pair, hash_params
 from games.fairness.receipts import Receipt

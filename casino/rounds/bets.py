@@ -45,6 +45,12 @@ class TablePaused(Refusal):
     code = "TABLE_PAUSED"
 
 
+class RoundUnsigned(Refusal):
+    """The house could not sign that it took the bet: its key is not the one of the batch."""
+
+    code = "ROUND_UNSIGNED"
+
+
 class ChoiceNotOffered(Refusal):
     """The pay table has no win for this choice."""
 
@@ -77,7 +83,8 @@ class Place(Command):
 
     `account` names the player in the proof, `payee` is where the bond pays should the round never
     be revealed: raw bytes of an address, zeros for none. `choice` is one of the table's game, and
-    `said` the same as JSON. `pays` are pay tables by number.
+    `said` the same as JSON. `pays` are pay tables by number. `signer` is the address of who signs
+    what was accepted, None where nobody does.
     """
 
     table: Table
@@ -89,6 +96,7 @@ class Place(Command):
     said: Mapping[str, Any]
     stake: int
     pays: Mapping[int, Any]
+    signer: bytes | None = None
 
     @property
     def verb(self) -> str:
@@ -155,7 +163,7 @@ class Place(Command):
         seats.put(self._seat, staked)
         desk.shelf(Rounds).put(self._round, _with(found, self.stake, liability))
         self._tell(desk, bet, posted)
-        return Answer(self._said(desk, bet), transfer_id=posted.id)
+        return Answer(self._said(desk, bet, found.signer), transfer_id=posted.id)
 
     @property
     def _round(self) -> RoundKey:
@@ -179,6 +187,9 @@ class Place(Command):
         if desk.books.now < found.opens_at:
             opens = found.opens_at.isoformat()
             raise RoundNotOpen(f"round {self.number} takes bets from {opens} on", **about)
+        if self.signer is not None and self.signer != found.signer:
+            said = f"bets on round {self.number} cannot be signed for now"
+            raise RoundUnsigned(said, **about)
         return found
 
     def _win(self, pays: Any) -> int:
@@ -256,7 +267,7 @@ class Place(Command):
             Message("user", "wallet.moved", casino, moved, player=player),
         ]
 
-    def _said(self, desk: Desk, bet: Bet) -> dict[str, Any]:
+    def _said(self, desk: Desk, bet: Bet, signer: bytes) -> dict[str, Any]:
         return {
             "bet": bet.bet.hex(),
             "table": self.table.name,
@@ -268,9 +279,16 @@ class Place(Command):
             "liability": str(bet.liability),
             "params": bet.params.hex(),
             "leaf": bet.leaf.hex(),
+            "signer": signer.hex(),
             "balance": str(self.purse.available(desk)),
             "at": bet.at.isoformat(),
         }
+
+
+def receipt(table: Table, accepted: Mapping[str, Any]) -> rounds.BetReceipt:
+    """What is to be signed of the answer to a bet that was accepted."""
+    place, leaf = table.place(accepted["round"]), bytes.fromhex(accepted["leaf"])
+    return rounds.BetReceipt(place, accepted["position"], leaf)
 
 
 def _with(found: Round, stake: int, liability: int) -> Round:

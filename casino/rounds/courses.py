@@ -6,12 +6,11 @@ carries a round may die between any two steps.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from psycopg.rows import tuple_row
 from psycopg.types.json import Jsonb
 
 from casino import rows
@@ -19,12 +18,14 @@ from casino.outbox import Message, statement
 from casino.rounds.bets import NAMESPACE
 from casino.rounds.seats import WAITING
 from casino.rounds.tables import Table
+from chains.signers import Signer
+from db.session import tuples
 from games.fairness import rounds
 from games.fairness.rounds import Beacon, SignedRoot
 from games.fairness.stream import Stream
 
-Sign = Callable[[bytes], bytes]
 LATE = "its seed became final too late"
+OVERDUE = "its seed could not be shown in time"
 
 # A round whose seed was not final before it opened never takes a bet.
 SCHEDULE = b"""
@@ -73,14 +74,30 @@ STANDING = b"""
 SELECT root FROM rounds WHERE table_id = %s AND number = %s AND state = 'closed' AND reason IS NULL
 FOR UPDATE
 """
+# Once bettors may claim from the bond, the seed stays hidden.
 DRAW = b"""
-UPDATE rounds SET state = 'drawn', seed = %s, beacon = %s, outcome = %s, result = %s,
+UPDATE rounds r SET state = 'drawn', seed = %s, beacon = %s, outcome = %s, result = %s,
     drawn_at = clock_timestamp()
-WHERE table_id = %s AND number = %s RETURNING drawn_at
+FROM round_batches b
+WHERE r.table_id = %s AND r.number = %s AND b.table_id = r.table_id AND b.first = r.batch_first
+    AND clock_timestamp() <= r.closes_at + make_interval(secs => b.reveal_window)
+RETURNING r.drawn_at
 """
 GIVE_UP = b"""
 UPDATE rounds SET reason = %s
 WHERE table_id = %s AND number = %s AND state = 'closed' AND reason IS NULL RETURNING number
+"""
+LAPSED = b"""
+SELECT r.bets FROM rounds r
+JOIN round_batches b ON b.table_id = r.table_id AND b.first = r.batch_first
+WHERE r.table_id = %s AND r.number = %s AND r.state IN ('waiting', 'closed') AND r.reason IS NULL
+    AND clock_timestamp() > r.closes_at + make_interval(secs => b.reveal_window)
+FOR UPDATE OF r
+"""
+LAPSE = b"""
+UPDATE rounds SET state = 'closed', root = coalesce(root, %s), signature = coalesce(signature, ''),
+    closed_at = coalesce(closed_at, clock_timestamp()), reason = %s
+WHERE table_id = %s AND number = %s
 """
 END = b"""
 UPDATE rounds r SET state = CASE WHEN r.reason IS NULL THEN 'settled' ELSE 'void' END,
@@ -94,6 +111,16 @@ WHERE r.table_id = %s AND r.number = %s AND e.open = 0
     AND (r.state = 'drawn' OR r.state = 'closed' AND r.reason IS NOT NULL)
 RETURNING r.state, r.reason, e.payout, e.paid, r.ended_at
 """
+
+
+class WrongSigner(Exception):
+    """The key that is to sign is not the one that the round's batch was committed with."""
+
+    def __init__(self, address: bytes, batch: bytes) -> None:
+        super().__init__(
+            f"its batch is bound to the signer 0x{batch.hex()}, and our key is of"
+            f" 0x{address.hex()}: FAIRHOUSE_SIGNER_KEY is wrong"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,18 +160,18 @@ async def schedule(connection: rows.Connection, table: Table, first: int) -> int
 
 async def under_way(connection: rows.Connection, table: Table, most: int = 64) -> list[UnderWay]:
     """Rounds that are not over, in the order in which they close."""
-    return [UnderWay(*row) for row in await _rows(connection, UNDER_WAY, table.id, most)]
+    return [UnderWay(*row) for row in await tuples(connection, UNDER_WAY, table.id, most)]
 
 
 async def standing(connection: rows.Connection, table: Table, number: int) -> UnderWay | None:
     """A round as it is now, or None when it is over."""
-    found = await _rows(connection, LOOK, table.id, number)
+    found = await tuples(connection, LOOK, table.id, number)
     return UnderWay(*found[0]) if found else None
 
 
 async def open_due(connection: rows.Connection, table: Table) -> list[int]:
     """Tell of rounds that are open now and were not told of."""
-    found = await _rows(connection, OPENED, table.id)
+    found = await tuples(connection, OPENED, table.id)
     messages = []
     for number, opens_at, closes_at, at, first, count, root, tx in found:
         data = {
@@ -159,23 +186,23 @@ async def open_due(connection: rows.Connection, table: Table) -> list[int]:
 
 
 async def close(
-    connection: rows.Connection, table: Table, number: int, sign: Sign
+    connection: rows.Connection, table: Table, number: int, sign: Signer
 ) -> SignedRoot | None:
     """Fix and sign the root of all bets, once it is time; None when it is not, or was done.
 
-    `sign` makes 65 bytes of a digest: r, s, and 27 or 28.
+    Raises `WrongSigner`: no verifier would take what another key signed.
     """
-    [(state, closes_at, count, stake, liability, now, _)] = await _rows(
+    [(state, closes_at, count, stake, liability, now, signer)] = await tuples(
         connection, CLOSING, table.id, number
     )
     if state != WAITING or now < closes_at:
         return None
-    leaves = [bytes(row[0]) for row in await _rows(connection, LEAVES, table.id, number)]
-    if len(leaves) != count:
-        raise RuntimeError(f"round {number} of {table.name}: {len(leaves)} bets, not {count}")
-    signed = SignedRoot(table.place(number), rounds.bets_root(leaves), count, int(liability))
+    if bytes(signer) != sign.address:
+        raise WrongSigner(sign.address, bytes(signer))
+    root = await _root(connection, table, number, count)
+    signed = SignedRoot(table.place(number), root, count, int(liability))
     signature = sign(signed.digest)
-    [(at,)] = await _rows(connection, CLOSE, signed.root, signature, table.id, number)
+    [(at,)] = await tuples(connection, CLOSE, signed.root, signature, table.id, number)
     data = {
         "bets": count,
         "stake": str(stake),
@@ -200,9 +227,10 @@ async def draw(
 ) -> Drawn | None:
     """Reveal the seed and what follows from it; None for a round that is not to be drawn now.
 
+    One whose seed is overdue by now is given up instead: its bettors may claim from the bond.
     `evidence` is what lets anybody check the beacon by itself, as plain values.
     """
-    found = await _rows(connection, STANDING, table.id, number)
+    found = await tuples(connection, STANDING, table.id, number)
     if not found:
         return None
     [(root,)] = found
@@ -215,9 +243,13 @@ async def draw(
         "randomness": beacon.randomness.hex(),
     }
     result = {"drawn": drawn.result}
-    [(at,)] = await _rows(
+    done = await tuples(
         connection, DRAW, seed, Jsonb(told | evidence), outcome, Jsonb(result), table.id, number
     )
+    if not done:
+        await give_up(connection, table, number, OVERDUE)
+        return None
+    [(at,)] = done
     data = {"seed": seed.hex(), "beacon": told, "outcome": outcome.hex(), "result": drawn.result}
     await _tell(connection, [_message(table, number, "round.result", at, data)])
     return drawn
@@ -225,12 +257,21 @@ async def draw(
 
 async def give_up(connection: rows.Connection, table: Table, number: int, reason: str) -> bool:
     """A closed round that cannot be drawn will be void, for good; False when it is too late."""
-    return bool(await _rows(connection, GIVE_UP, reason, table.id, number))
+    return bool(await tuples(connection, GIVE_UP, reason, table.id, number))
+
+
+async def lapse(connection: rows.Connection, table: Table, number: int) -> bool:
+    """Give a round up if its seed is overdue by now; one that nobody could close stays unsigned."""
+    found = await tuples(connection, LAPSED, table.id, number)
+    for (count,) in found:
+        root = await _root(connection, table, number, count)
+        await connection.execute(LAPSE, (root, OVERDUE, table.id, number))
+    return bool(found)
 
 
 async def end(connection: rows.Connection, table: Table, number: int) -> str | None:
     """Settled or void, once every bet has ended; None as long as one has not."""
-    found = await _rows(connection, END, table.id, number, table.id, number)
+    found = await tuples(connection, END, table.id, number, table.id, number)
     if not found:
         return None
     [(state, reason, payout, paid, at)] = found
@@ -241,10 +282,11 @@ async def end(connection: rows.Connection, table: Table, number: int) -> str | N
     return str(state)
 
 
-async def _rows(connection: rows.Connection, query: bytes, *values: Any) -> list[Any]:
-    async with connection.cursor(row_factory=tuple_row) as cursor:
-        await cursor.execute(query, values)
-        return await cursor.fetchall()
+async def _root(connection: rows.Connection, table: Table, number: int, count: int) -> bytes:
+    leaves = [bytes(row[0]) for row in await tuples(connection, LEAVES, table.id, number)]
+    if len(leaves) != count:
+        raise RuntimeError(f"round {number} of {table.name}: {len(leaves)} bets, not {count}")
+    return rounds.bets_root(leaves)
 
 
 async def _tell(connection: rows.Connection, messages: Sequence[Message]) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from psycopg.rows import tuple_row
-
 from casino import rows
+from casino.rounds import batches
 from casino.rounds.settlements import plain
 from casino.rounds.tables import Table
+from db.session import tuples
 from games.fairness import merkle
 from games.fairness.rounds import DRAND, Beacon, Schedule
 from games.fairness.verify import RoundProof, written
@@ -34,7 +34,7 @@ WHERE = b"SELECT table_id, number FROM round_bets WHERE bet = %s"
 
 async def where(connection: rows.Connection, bet: bytes) -> tuple[int, int] | None:
     """The table and the round of a bet."""
-    found = await _rows(connection, WHERE, bet)
+    found = await tuples(connection, WHERE, bet)
     return (int(found[0][0]), int(found[0][1])) if found else None
 
 
@@ -45,7 +45,7 @@ async def proof(
 
     None for a round that is not drawn: as long as there is no result there is nothing to prove.
     """
-    found = await _rows(connection, ROUND, table.id, number)
+    found = await tuples(connection, ROUND, table.id, number)
     if not found:
         return None
     root, count, liability, signature, beacon, seed, outcome, result, *batch = found[0]
@@ -67,21 +67,10 @@ async def proof(
 async def _committed(
     connection: rows.Connection, table: Table, number: int, batch: list[Any]
 ) -> tuple[Schedule, Commitment, bytes]:
-    first, size, opens, period, lead, window, kind, most, signer, *where, pays = batch
-    root, tx, position, time = where
-    schedule = Schedule(
-        first=first,
-        count=size,
-        opens=opens,
-        period=period,
-        lead=lead,
-        reveal_window=window,
-        kind=kind.partition(":")[0].encode(),
-        max_liability=int(most),
-        signer=bytes(signer),
-    )
-    commits = [bytes(row[0]) for row in await _rows(connection, COMMITS, table.id, first)]
-    siblings = tuple(merkle.Tree.over(commits).proof(number - first))
+    *scheduled, root, tx, position, time, pays = batch
+    schedule = batches.schedule(scheduled)
+    commits = [bytes(row[0]) for row in await tuples(connection, COMMITS, table.id, schedule.first)]
+    siblings = tuple(merkle.Tree.over(commits).proof(number - schedule.first))
     said = tx.removeprefix("0x").encode()
     return schedule, Commitment(said, position, time, bytes(root), siblings), bytes(pays)
 
@@ -89,9 +78,9 @@ async def _committed(
 async def _bet(
     connection: rows.Connection, table: Table, number: int, bet: bytes, pays: bytes
 ) -> ProvedBet:
-    [row] = await _rows(connection, BET, table.id, number, bet)
+    [row] = await tuples(connection, BET, table.id, number, bet)
     position, id, payee, stake, liability, account, params, payout = row
-    leaves = [bytes(one[0]) for one in await _rows(connection, LEAVES, table.id, number)]
+    leaves = [bytes(one[0]) for one in await tuples(connection, LEAVES, table.id, number)]
     return ProvedBet(
         position=position,
         bet_id=bytes(id),
@@ -117,9 +106,3 @@ def _shown(said: dict[str, Any]) -> Shown:
     )
     evidence = bytes.fromhex(said["evidence"]) if beacon.kind == DRAND else b""
     return Shown(beacon, evidence)
-
-
-async def _rows(connection: rows.Connection, query: bytes, *values: Any) -> list[Any]:
-    async with connection.cursor(row_factory=tuple_row) as cursor:
-        await cursor.execute(query, values)
-        return await cursor.fetchall()

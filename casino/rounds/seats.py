@@ -18,14 +18,14 @@ PLACED, WON, LOST, RETURNED, OWED = "placed", "won", "lost", "returned", "owed"
 
 # LIMIT keeps it a look at the index for each key, however little the planner knows of the table.
 ROUNDS = b"""
-SELECT r.*, b.max_liability, b.pay_id
+SELECT r.*, b.max_liability, b.pay_id, b.signer
 FROM unnest(%s::int[], %s::bigint[]) AS n(table_id, number)
 CROSS JOIN LATERAL (
     SELECT table_id, number, batch_first, state, opens_at, closes_at, bets, stake, liability
     FROM rounds WHERE table_id = n.table_id AND number = n.number LIMIT 1 FOR NO KEY UPDATE
 ) r
 CROSS JOIN LATERAL (
-    SELECT max_liability, pay_id FROM round_batches
+    SELECT max_liability, pay_id, signer FROM round_batches
     WHERE table_id = r.table_id AND first = r.batch_first LIMIT 1
 ) b
 """
@@ -71,7 +71,10 @@ class RoundKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """A round as a bet finds it; the sums are those of the bets it took so far."""
+    """A round as a bet finds it; the sums are those of the bets it took so far.
+
+    `signer` is the address that its batch is bound to.
+    """
 
     state: str
     opens_at: datetime
@@ -81,6 +84,7 @@ class Round:
     liability: int
     max_liability: int
     pay_id: int
+    signer: bytes
 
 
 class Rounds(Shelf[RoundKey, Round]):
@@ -93,9 +97,10 @@ class Rounds(Shelf[RoundKey, Round]):
 
     @classmethod
     def read(cls, row: Sequence[Any]) -> tuple[RoundKey, Round]:
-        table_id, number, _, state, opens_at, closes_at, bets, *sums, pay_id = row
+        table_id, number, _, state, opens_at, closes_at, bets, *sums, pay_id, signer = row
         stake, liability, most = map(int, sums)
-        found = Round(state, opens_at, closes_at, bets, stake, liability, most, pay_id)
+        times = (opens_at, closes_at)
+        found = Round(state, *times, bets, stake, liability, most, pay_id, bytes(signer))
         return RoundKey(table_id, number), found
 
     def writes(self) -> Iterable[Statement]:

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from psycopg.rows import tuple_row
+from sqlalchemy.ext.asyncio import AsyncSession
 
 import games
-from casino import rows
+from casino import audit, rows
 from chains.evm import address as evm
 from chains.solana import address as solana
+from db.session import driver, tuples
 from games import paytables
 from games.fairness.rounds import Round as Place
 from games.fairness.rounds import game_of
@@ -49,6 +50,19 @@ FROM round_tables t JOIN casinos c ON c.id = t.casino_id ORDER BY t.id
 """
 PAYS = b"SELECT id, game, encoded FROM pay_tables"
 STOP = b"UPDATE round_tables SET trouble = %s WHERE id = %s AND trouble IS DISTINCT FROM %s"
+
+
+PAUSED = b"""
+SELECT t.id, t.casino_id, t.paused_at, t.trouble FROM round_tables t
+JOIN casinos c ON c.id = t.casino_id
+WHERE t.name = %s AND (%s = '' OR c.slug = %s) ORDER BY t.id FOR UPDATE OF t
+"""
+RESUME = b"UPDATE round_tables SET paused_at = NULL, trouble = NULL WHERE id = %s"
+RESUMED = b"""
+SELECT extract(epoch FROM at)::float FROM audit
+WHERE action = %s AND casino_id = %s AND (after->>'table')::int = %s ORDER BY id DESC LIMIT 1
+"""
+RESUMING = "table.resumed"
 
 
 class BadTable(ValueError):
@@ -116,9 +130,7 @@ async def keep(connection: rows.Connection, game: str, pays: Any) -> int:
     digest = paytables.digest(rules, pays).hex()
     values = (game, digest, pays.encoded(), round(low * BP), round(high * BP))
     await connection.execute(KEEP, values)
-    async with connection.cursor(row_factory=tuple_row) as cursor:
-        await cursor.execute(KEPT, (digest,))
-        [(id,)] = await cursor.fetchall()
+    [(id,)] = await tuples(connection, KEPT, digest)
     return int(id)
 
 
@@ -134,9 +146,7 @@ async def settle(connection: rows.Connection, table: Table) -> int:
     names = (table.casino_id, table.name, table.game, table.pay_id, table.asset, table.network)
     amounts = (limits.least, limits.most, limits.most_win, limits.most_player)
     values = (*names, table.program, table.beacon, *amounts, limits.coins, limits.units)
-    async with connection.cursor(row_factory=tuple_row) as cursor:
-        await cursor.execute(SET, values)
-        found = await cursor.fetchall()
+    found = await tuples(connection, SET, *values)
     if not found:
         raise BadTable(f"another game or casino has a table {table.name} at {table.program}")
     return int(found[0][0])
@@ -148,21 +158,53 @@ async def stop(connection: rows.Connection, table_id: int, trouble: str | None) 
     return changed.rowcount > 0
 
 
+async def resume(
+    session: AsyncSession, name: str, casino: str = "", *, actor: str, reason: str
+) -> bool | None:
+    """Let a stopped table take bets and get rounds again; who did it and why is noted.
+
+    False for one that was not stopped, None when none has this name. Raises `BadTable` when
+    several have, and the casino's slug is not said.
+    """
+    connection = await driver(session)
+    found = await tuples(connection, PAUSED, name, casino, casino)
+    if len(found) > 1:
+        raise BadTable(f"several tables are called {name}: name the casino, too")
+    for id, casino_id, paused_at, trouble in found:
+        if paused_at is None:
+            return False
+        await connection.execute(RESUME, (id,))
+        before = {"paused_at": paused_at.isoformat(), "trouble": trouble}
+        note = audit.Note(
+            actor=actor,
+            action=RESUMING,
+            reason=reason or None,
+            before=before,
+            after={"table": id, "name": name},
+            casino_id=casino_id,
+        )
+        await audit.note_many(session, [note])
+        return True
+    return None
+
+
+async def resumed_at(connection: rows.Connection, table: Table) -> float:
+    """When somebody last let a stopped table go on, in unix seconds; 0 if never."""
+    found = await tuples(connection, RESUMED, RESUMING, table.casino_id, table.id)
+    return float(found[0][0]) if found else 0.0
+
+
 async def all_tables(connection: rows.Connection) -> list[Table]:
-    async with connection.cursor(row_factory=tuple_row) as cursor:
-        await cursor.execute(TABLES)
-        return [_table(row) for row in await cursor.fetchall()]
+    return [_table(row) for row in await tuples(connection, TABLES)]
 
 
 async def all_pays(connection: rows.Connection) -> dict[int, Any]:
     """Pay tables by their numbers."""
-    async with connection.cursor(row_factory=tuple_row) as cursor:
-        await cursor.execute(PAYS)
-        return {
-            id: type(GAMES[game].PAYS).decoded(bytes(encoded))
-            for id, game, encoded in await cursor.fetchall()
-            if game in GAMES
-        }
+    return {
+        id: type(GAMES[game].PAYS).decoded(bytes(encoded))
+        for id, game, encoded in await tuples(connection, PAYS)
+        if game in GAMES
+    }
 
 
 def _table(row: tuple[Any, ...]) -> Table:

@@ -131,7 +131,7 @@ class Rpc:
 
     async def lag(self, depth: int = 0) -> float | None:
         """How many seconds the finalized clock is behind the confirmed one."""
-        newest, final = await self._clock("confirmed"), await self._clock("finalized")
+        newest, final = await self.clock("confirmed"), await self.clock("finalized")
         return float(newest - final) if newest >= final else 0.0
 
     async def block(self, number: int) -> Block | None:
@@ -282,7 +282,8 @@ class Rpc:
         account = await self._account(address)
         return account.lamports if account is not None else 0
 
-    async def _clock(self, at: Commitment) -> int:
+    async def clock(self, at: Commitment = "confirmed") -> int:
+        """The cluster's time, in unix seconds."""
         data = await self.data(CLOCK, at=at)
         if data is None or len(data) < CLOCK_TIME.size:
             raise RpcError("getAccountInfo: the cluster has no clock")

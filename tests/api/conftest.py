@@ -31,6 +31,7 @@ from tests.casino.conftest import Says
 
 CHROMIUM = shutil.which("chromium")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
+SIGNER = "07" * 32  # what signs roots of bets and accepted bets
 EVM, SOLANA = "eip155:31337", "solana:7m1riGyKrXZv7tpfhFdykUtEg4gF99Ku"
 ADA, BOB = "0x" + "ad" * 20, "0x" + "b0" * 20
 EVE = "EveH8KZa2wNv8uMYUHs2iNvTSeHLXHf9mGq2nH5s1bAa"
@@ -146,6 +147,7 @@ async def api(
         "FAIRHOUSE_API_PORT": str(port),
         "FAIRHOUSE_FEED_PORT": str(feed_port),
         "FAIRHOUSE_API_KEYS": keys(),
+        "FAIRHOUSE_SIGNER_KEY": SIGNER,
         "FAIRHOUSE_WITHDRAWALS": json.dumps(
             {"evm-local": {"least": 5, "most": 900, "automatic": 50, "automatic_daily": 80}}
         ),

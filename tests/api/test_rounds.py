@@ -7,14 +7,18 @@ import itertools
 import json
 import re
 import secrets
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
 import psycopg
 import pytest
+from coincurve import PublicKey
 from playwright.async_api import Page, expect
 
 from casino.commands import run_many
@@ -22,12 +26,12 @@ from casino.rounds import courses, settlements, tables
 from casino.rounds.tables import Limits, Table
 from chains.evm.address import keccak256
 from games.fairness import merkle
-from games.fairness.rounds import BLOCK, Beacon, of_chain
+from games.fairness.rounds import BLOCK, Beacon, BetReceipt, SignedRoot, bets_root, of_chain
 from games.fairness.verify import FAILED, verify
 from settings import Settings
-from tests.api.conftest import CHROMIUM, EVM, Api, key
+from tests.api.conftest import ADA, CHROMIUM, EVM, Api, key
 from tests.api.test_reads import problem
-from tests.casino.rounds.dealt import SIGNER, sign
+from tests.casino.rounds.dealt import sign
 from workers import relay
 
 HARMLESS = "WebSocket connection"  # the page has no feed here
@@ -88,7 +92,7 @@ async def played(api: Api) -> Played:
             " committed_at, confirmed_at) VALUES (%s, 0, 3, %s,"
             " extract(epoch FROM now())::bigint - 1, 60, 1, 60, 'block:evm-local', 1000000, %s, %s,"
             " 'confirmed', %s, 7, extract(epoch FROM now())::bigint - 60, now() - interval '1 h')",
-            (table.id, merkle.Tree.over(commits).root, address(), pay_id, "0x" + "cc" * 32),
+            (table.id, merkle.Tree.over(commits).root, sign.address, pay_id, "0x" + "cc" * 32),
         )
         for number, commit in enumerate(commits):
             await connection.execute(
@@ -97,11 +101,6 @@ async def played(api: Api) -> Played:
         await courses.schedule(connection, table, 0)
     await asyncio.sleep(1.1)  # until the API reads its tables again
     return Played(api.database_url, table, seeds)
-
-
-def address() -> bytes:
-    """Who signs the roots of bets here."""
-    return keccak256(SIGNER.public_key.format(compressed=False)[1:])[12:]
 
 
 @pytest.fixture
@@ -165,6 +164,62 @@ async def test_a_bet_is_taken_once_for_its_key_and_needs_the_role(
         assert problem(await bet(nobody, played, user), 401, "unauthorized")
 
 
+async def test_the_house_signs_what_it_took_so_that_a_player_can_show_what_was_left_out(
+    played: Played, owner: httpx.AsyncClient
+) -> None:
+    user = await funded(owner)
+    answers = [
+        await bet(owner, played, user, idempotency=f"signed-{played.table.name}-{n}")
+        for n in (0, 1, 1)
+    ]
+    first, second, again = (one.json() for one in answers)
+    assert again == second
+    assert answers[2].headers["idempotency-replayed"] == "true"
+    place = played.table.place(0)
+    leaves = [bytes.fromhex(one["leaf"]) for one in (first, second)]
+    receipts = [BetReceipt(place, n, leaf) for n, leaf in enumerate(leaves)]
+    for said, receipt in zip((first, second), receipts, strict=True):
+        assert said["signer"] == sign.address.hex()
+        assert recover(receipt.digest, bytes.fromhex(said["signature"])) == sign.address
+    whole = SignedRoot(place, bets_root(leaves), 2, 0)
+    without = SignedRoot(place, bets_root(leaves[:1]), 1, 0)
+    assert [one.left_out(whole) for one in receipts] == [False, False]
+    assert [one.left_out(without) for one in receipts] == [False, True]
+
+
+async def test_no_bet_is_taken_that_the_house_could_not_sign(
+    played: Played, owner: httpx.AsyncClient
+) -> None:
+    """Nor could the dealer close its round: the batch is bound to another key."""
+    user = await funded(owner, 50)
+    async with await psycopg.AsyncConnection.connect(played.url) as connection:
+        await connection.execute("ALTER TABLE round_batches DISABLE TRIGGER round_batches_forward")
+        await connection.execute(
+            "UPDATE round_batches SET signer = %s WHERE table_id = %s",
+            (b"\x0e" * 20, played.table.id),
+        )
+        await connection.execute("ALTER TABLE round_batches ENABLE TRIGGER round_batches_forward")
+    assert problem(await bet(owner, played, user), 409, "ROUND_UNSIGNED")
+    found = (await owner.get(f"/api/wallets/{user}")).json()["balances"]
+    assert [one["balance"] for one in found if one["asset"]["id"] == GOLD] == ["50"]
+
+
+async def test_an_api_whose_key_is_none_does_not_start(api: Api) -> None:
+    broken = {**api.environment, "FAIRHOUSE_SIGNER_KEY": "07" * 31}
+    command: list[str | Path] = [Path(sys.executable).parent / "fairhouse", "run", "api"]
+    done = await asyncio.to_thread(
+        lambda: subprocess.run(command, env=broken, capture_output=True, text=True, timeout=60)
+    )
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == "FAIRHOUSE_SIGNER_KEY is no key of 32 bytes in hex"
+
+
+def recover(digest: bytes, signature: bytes) -> bytes:
+    compact = signature[:64] + bytes([signature[64] - 27])
+    point = PublicKey.from_signature_and_message(compact, digest, hasher=None)
+    return keccak256(point.format(compressed=False)[1:])[12:]
+
+
 BAD: dict[str, tuple[dict[str, Any], int, str]] = {
     "no stake": ({"stake": "0"}, 422, "amount_not_positive"),
     "half a coin": ({"stake": 0.5}, 422, "amount_not_whole"),
@@ -218,6 +273,34 @@ async def test_a_round_and_a_bet_can_be_proved_once_they_are_drawn(
     assert [one["round"] for one in recent["items"]] == [0]
     assert problem(await owner.get(f"/api/rounds/{played.table.name}.77"), 404, "unknown_round")
     assert problem(await owner.get("/api/bets/" + "00" * 32 + "/proof"), 404, "unknown_bet")
+
+
+async def test_a_player_whose_address_is_known_is_paid_there_by_the_bond(
+    played: Played, owner: httpx.AsyncClient
+) -> None:
+    keyed = {"x-idempotency-key": f"purse-{next(_keys)}"}
+    body = {"asset": "GOLD_COINS", "amount": "100"}
+    given = await owner.post(f"/api/wallets/{ADA}/top-up", json=body, headers=keyed)
+    assert given.is_success, given.text
+    ids = [(await bet(owner, played, user)).json()["bet"] for user in (ADA, await funded(owner))]
+    await played.over()
+    proofs = [(await owner.get(f"/api/bets/{id}/proof")).json() for id in ids]
+    assert [one["bet"]["payee"] for one in proofs] == [ADA.removeprefix("0x"), "00" * 20]
+
+
+async def test_a_table_without_rounds_takes_no_bet(
+    played: Played, owner: httpx.AsyncClient
+) -> None:
+    user = await funded(owner)
+    async with await psycopg.AsyncConnection.connect(played.url) as connection:
+        await connection.execute(
+            "UPDATE rounds SET state = 'skipped', reason = 'late', ended_at = now()"
+            " WHERE table_id = %s",
+            (played.table.id,),
+        )
+    assert problem(await bet(owner, played, user), 409, "no_round")
+    assert problem(await bet(owner, played, user, round=0), 409, "ROUND_CLOSED")
+    assert problem(await bet(owner, played, "nobody-at-all"), 404, "unknown_user")
 
 
 async def test_events_tell_what_happens_at_a_table_and_what_time_it_is(
@@ -281,6 +364,12 @@ async def test_the_page_counts_down_and_leads_to_a_proof_of_the_last_round(
     await expect(verify_it).to_be_visible(timeout=60_000)
     shown = (await owner.get(f"/api/rounds/{played.table.name}.0")).json()
     await expect(card).to_contain_text(str(shown["result"]))
+    await verify_it.focus()
+    for _ in range(2):  # the page looks again, and leaves alone what a reader has in hand
+        await page.wait_for_event(
+            "response", lambda answer: answer.url.endswith("/api/tables"), timeout=60_000
+        )
+    await expect(verify_it).to_be_focused()
     await verify_it.click()
     await expect(page).to_have_url(re.compile(r"/verify\?proof="))
     await expect(page.locator("body")).to_contain_text("outcome", timeout=60_000)

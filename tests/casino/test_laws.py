@@ -29,6 +29,7 @@ from ledger import posting
 from ledger.accounts import Account, cash
 from ledger.transfers import move
 from tests.casino.pairs.paired import Paired
+from tests.casino.rounds.dealt import Dealt
 from tests.casino.wagering import Player, one, value, work
 from tests.casino.written import USD, counted, execute, sealed, written
 
@@ -87,6 +88,7 @@ async def began(database_url: str) -> AsyncIterator[Window]:
     await played()
     await bonuses_given()
     await pairs_played()
+    await dealt()
     yield Window(since, datetime.now(UTC))
     await session.close()
 
@@ -177,6 +179,26 @@ async def pairs_played() -> None:
     assert {one.code for one in answers} == {None}
 
 
+async def dealt() -> None:
+    """A round in each of its states, with bets: settled, void, drawn, closed, given up, waiting."""
+    table = await Dealt.at()
+    await table.batch(6, opens_in=-5, period=60)
+    ada = await table.player()
+    for number in range(6):
+        await table.moved(number, 60 * number)
+        high, low = {"over": True, "face": 4_999}, {"over": False, "face": 5_000}
+        for choice in (high, low):
+            assert (await table.run(table.bet(ada, number, choice=choice))).code is None
+    for number in range(5):
+        await table.moved(number, 60)
+        assert await table.close(number) is not None
+    for number in (0, 2):
+        assert await table.draw(number) is not None
+    for number in (1, 4):
+        assert await table.give_up(number)
+    assert [await table.settle(0), await table.settle(1)] == ["settled", "void"]
+
+
 async def found(connection: Connection, law: str, window: Window) -> list[Fault]:
     return list(await BY_NAME[law].check(connection, window))
 
@@ -200,6 +222,16 @@ async def test_a_law_holds_on_books_that_only_the_house_wrote(law: str, began: W
 
 
 FIRST = "(SELECT id FROM accounts WHERE name = 'player:70:cash')"
+BETS_OF = (
+    "UPDATE round_bets b SET state = '{}' FROM rounds r WHERE r.state = '{}'"
+    " AND (r.table_id, r.number) = (b.table_id, b.number)"
+)
+# As somebody would write it who knows that a round holds the sum of its payouts.
+PAID = (
+    "WITH changed AS (UPDATE round_bets SET {} WHERE state = '{}' RETURNING table_id, number)"
+    " UPDATE rounds r SET payout = r.payout + {} FROM changed c"
+    " WHERE (r.table_id, r.number) = (c.table_id, c.number)"
+)
 BREAKS = [
     ("sums", "UPDATE accounts SET balance = balance + 1 WHERE name = 'system:treasury'"),
     ("sums", f"DELETE FROM entries WHERE account_id = {FIRST} AND version = 1"),
@@ -277,6 +309,32 @@ BREAKS = [
         " at = at - CASE id WHEN 'back' THEN interval '1 day' ELSE '0' END"
         " WHERE id IN ('back', 'rollback')",
     ),
+    ("rounds", "UPDATE rounds SET bets = bets + 1"),
+    ("rounds", "UPDATE rounds SET stake = stake - 1 WHERE state = 'closed'"),
+    ("rounds", "UPDATE rounds SET liability = liability + 1 WHERE state = 'waiting'"),
+    ("rounds", "UPDATE rounds SET payout = payout + 1 WHERE state = 'settled'"),
+    ("rounds", "UPDATE rounds SET payout = payout - 1 WHERE state = 'void'"),
+    ("rounds", "UPDATE rounds SET payout = 1 WHERE state = 'drawn'"),
+    ("rounds", "UPDATE round_bets SET position = 7 WHERE position = 1 AND state = 'placed'"),
+    ("rounds", "DELETE FROM round_bets WHERE state = 'placed'"),
+    ("rounds", "UPDATE round_bets SET state = 'placed' WHERE state = 'lost'"),
+    ("rounds", "UPDATE round_bets SET state = 'won' WHERE state = 'returned'"),
+    ("rounds", BETS_OF.format("returned", "drawn")),
+    ("rounds", BETS_OF.format("lost", "closed")),
+    ("rounds", BETS_OF.format("owed", "closed")),
+    ("rounds", BETS_OF.format("won", "closed") + " AND r.reason IS NOT NULL"),
+    ("rounds", BETS_OF.format("lost", "waiting")),
+    (
+        "rounds",
+        "UPDATE rounds SET state = 'skipped', reason = 'x', ended_at = now()"
+        " WHERE state = 'waiting'",
+    ),
+    ("rounds", "UPDATE round_bets SET transfer_id = -1 WHERE state = 'lost'"),
+    ("rounds", "UPDATE round_bets SET paid_id = NULL WHERE state = 'won'"),
+    ("rounds", PAID.format("payout = payout - 1", "won", -1)),
+    ("rounds", PAID.format("payout = payout - 1, grant_id = 1", "won", -1)),
+    ("rounds", PAID.format("payout = payout - 1, state = 'owed'", "won", -1)),
+    ("rounds", PAID.format("payout = 5", "lost", 5)),
     ("bonuses", "UPDATE grants SET player_id = 999 WHERE state = 'active'"),
     ("bonuses", "UPDATE grants SET added = 2, removed = 7 WHERE state = 'completed'"),
     ("bonuses", "UPDATE grants SET before = 6, removed = 6 WHERE state = 'forfeited'"),

@@ -35,7 +35,7 @@ from games.fairness.verify import Committed, Facts, PairProof
 from games.fairness.verify.proofs import Commitment, Shown
 from local import anvil, deploy, players, surfpool
 from settings import Settings
-from workers.bonds import Bond, CommittedPairs, EvmBond, LandedPairs, SolanaBond
+from workers.bonds import CommittedPairs, EvmBond, LandedPairs, PairBond, SolanaBond
 
 SIGNER = bytes([7]) * 20
 ETHER, SOL = 10**18, 10**9
@@ -46,7 +46,7 @@ RENT = 10**7  # lamports that are more than any account here needs
 class Hand:
     """A bond with its keeper; `sink` lets the chain go on until a position is `depth` deep."""
 
-    bond: Bond
+    bond: PairBond
     url: str
     confirm: Callable[[str], Awaitable[int]]
     sink: Callable[[int], Awaitable[None]]

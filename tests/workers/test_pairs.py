@@ -32,7 +32,7 @@ from tests.casino.pairs.paired import ASSET, SIGNER, Paired
 from tests.casino.pairs.test_plays import recovered
 from workers import pairs as room
 from workers import senders
-from workers.bonds import Bond, CommittedPairs
+from workers.bonds import CommittedPairs, PairBond
 from workers.leader import connect
 from workers.pairs import PairsKeeper
 from workers.sealed import WrongKey
@@ -217,7 +217,7 @@ async def keeping(house: House, point: str = "") -> AsyncIterator[PairsKeeper]:
     async with await connect(house.settings) as connection:
         made = await room.begin(house.settings, house.settings.pairs, connection, wallets)
         assert made is not None
-        bond = cast(Bond, Mortal(made.bond, house, point))
+        bond = cast(PairBond, Mortal(made.bond, house, point))
         beacon = cast(Beacon, Mortal(made.beacon, house, point))
         kind = MortalSealer if point == "in mid drawing" else Sealer
         sealer = kind(bytes.fromhex(KEY))

@@ -19,7 +19,7 @@ from casino.pairs.records import PairKey
 from casino.rounds import tables
 from casino.samples import opening
 from casino.sealed import Sealer
-from casino.signers import Signer
+from chains.signers import signer
 from db.session import driver, transaction
 from games.fairness import merkle
 from games.fairness.pairs import Pair
@@ -31,7 +31,7 @@ from tests.casino.conftest import NETWORK, rows
 ASSET = "iso4217:EUR"
 LIMITS = Limits(least=10, most=1_000, most_win=100_000, most_player=50_000)
 GAMES = ("dice", "limbo", "coinflip", "numbers")
-SEALER, SIGNER = Sealer(b"\x5e" * 32), Signer("07" * 32)
+SEALER, SIGNER = Sealer(b"\x5e" * 32), signer("07" * 32)
 HAND = Hand(SEALER, SIGNER)
 FINAL_AT = 1_790_000_000
 BEACON = Beacon(BLOCK, of_chain(NETWORK.encode()), 17, b"\xab" * 32)

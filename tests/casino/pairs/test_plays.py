@@ -13,9 +13,9 @@ from casino.invariants import pairs
 from casino.invariants.laws import examined
 from casino.pairs.plays import Hand
 from casino.sealed import Sealer
-from casino.signers import Signer
 from casino.stakes import HOUSE
 from chains.evm.address import keccak256
+from chains.signers import signer
 from db.session import transaction
 from games.fairness.pairs import MAX_BETS
 from games.fairness.receipts import check_receipts
@@ -201,7 +201,7 @@ async def test_a_process_with_other_keys_plays_nothing_and_forgets_it_was_asked(
 ) -> None:
     ada = await paired.player()
     key = await paired.active(ada)
-    other = {"another signer": Hand(HAND.sealer, Signer("08" * 32))}.get(
+    other = {"another signer": Hand(HAND.sealer, signer("08" * 32))}.get(
         fault, Hand(Sealer(b"\x01" * 32), HAND.sign)
     )
     bet = paired.bet(key, hand=other)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -18,6 +18,7 @@ from casino.rounds.bets import Place
 from casino.rounds.courses import Drawn
 from casino.rounds.tables import Limits, Table
 from casino.samples import opening
+from chains.signers import Signer, signer
 from db.session import driver, transaction
 from games.fairness import merkle
 from games.fairness.rounds import BLOCK, Beacon, SignedRoot, of_chain
@@ -26,14 +27,10 @@ from tests.casino.conftest import NETWORK, rows
 ASSET = "iso4217:EUR"
 LIMITS = Limits(least=10, most=1_000, most_win=100_000, most_player=1_500, coins=3, units=2)
 SIGNER = PrivateKey(b"\x07" * 32)
+sign = signer(SIGNER.to_hex())
 BEACON = Beacon(BLOCK, of_chain(NETWORK.encode()), 17, b"\xab" * 32)
 _numbers = itertools.count(1)
 _keys = itertools.count(1)
-
-
-def sign(digest: bytes) -> bytes:
-    made = SIGNER.sign_recoverable(digest, hasher=None)
-    return made[:64] + bytes([made[64] + 27])
 
 
 @dataclass
@@ -93,11 +90,28 @@ class Dealt:
                 b" 'block', %s, %s, %s, 'confirmed', '0xcc', 7, 1,"
                 b" now() + make_interval(secs => %s))",
                 (
-                    *(self.table.id, first, count, root, opens_in, period, most, b"\x05" * 20),
+                    *(self.table.id, first, count, root, opens_in, period, most, sign.address),
                     *(self.table.pay_id, set.get("late_s", -3600)),
                 ),
             )
             await courses.schedule(connection, self.table, first)
+
+    async def sealed(self, seal: Callable[[int, bytes], bytes]) -> None:
+        """Keep the seeds as a keeper would: sealed."""
+        async with transaction() as session:
+            connection = await driver(session)
+            for number, seed in self.seeds.items():
+                values = (
+                    self.table.id,
+                    number,
+                    seal(number, seed),
+                    self.table.place(number).commit(seed),
+                )
+                await connection.execute(
+                    b"INSERT INTO round_seeds (table_id, number, batch_first, sealed, commit)"
+                    b" VALUES (%s, %s, 0, %s, %s)",
+                    values,
+                )
 
     async def moved(self, number: int, seconds: float) -> None:
         """Let a round lie so many seconds earlier, as if that time had passed."""
@@ -158,9 +172,13 @@ class Dealt:
         assert not any(isinstance(one, KeyReused) for one in answers)
         return answers  # type: ignore[return-value]
 
-    async def close(self, number: int = 0) -> SignedRoot | None:
+    async def close(self, number: int = 0, sign: Signer = sign) -> SignedRoot | None:
         async with transaction() as session:
             return await courses.close(await driver(session), self.table, number, sign)
+
+    async def lapse(self, number: int = 0) -> bool:
+        async with transaction() as session:
+            return await courses.lapse(await driver(session), self.table, number)
 
     async def draw(self, number: int = 0, beacon: Beacon = BEACON) -> Drawn | None:
         async with transaction() as session:

@@ -12,12 +12,13 @@ from coincurve import PublicKey
 
 from casino.commands import Answer, run_many
 from casino.rounds import courses
+from chains.signers import signer
 from db.session import driver, transaction
 from games.fairness import rounds
 from games.fairness.rounds import NO_BETS, Beacon, SignedRoot
 from games.fairness.stream import Stream
 from tests.casino.conftest import rows
-from tests.casino.rounds.dealt import BEACON, SIGNER, Dealt
+from tests.casino.rounds.dealt import BEACON, SIGNER, Dealt, sign
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ async def dealt(database: str) -> Dealt:
     return made
 
 
-def signer(signature: bytes, digest: bytes) -> bytes:
+def signed_by(signature: bytes, digest: bytes) -> bytes:
     """Whose signature this is."""
     assert signature[64] in (27, 28)
     compact = signature[:64] + bytes([signature[64] - 27])
@@ -55,7 +56,7 @@ async def test_the_close_signs_the_root_of_all_bets_in_their_order(dealt: Dealt)
     assert signed == expected
     root, signature = await dealt.round(0, "root", "signature")
     assert bytes(root) == expected.root
-    assert signer(bytes(signature), expected.digest) == SIGNER.public_key.format()
+    assert signed_by(bytes(signature), expected.digest) == SIGNER.public_key.format()
     [(_, told)] = await dealt.told("round.closed")
     assert (told["root"], told["bets"]) == (expected.root.hex(), 3)
     assert told["signature"] == bytes(signature).hex()
@@ -147,6 +148,46 @@ async def test_a_round_that_was_given_up_is_never_drawn(dealt: Dealt) -> None:
     assert await dealt.round(0, "state", "reason", "outcome") == (
         *("void", "the beacon is gone", None),
     )
+
+
+async def test_a_round_is_not_drawn_once_the_bond_pays_for_it(dealt: Dealt) -> None:
+    """After a long outage: whoever could claim its bets must not see them win or lose, too."""
+    ada = await dealt.player()
+    await dealt.run(dealt.bet(ada))
+    await dealt.moved(0, 60)
+    await dealt.close()
+    await dealt.moved(0, 61)
+    assert await dealt.draw() is None
+    state, seed, reason = await dealt.round(0, "state", "seed", "reason")
+    assert (state, seed) == ("closed", None)
+    assert "in time" in reason
+    assert await dealt.settle() == "void"
+    assert await dealt.cash(ada) == 10_000
+
+
+async def test_a_close_under_another_key_than_the_batchs_is_refused(dealt: Dealt) -> None:
+    """No verifier would take it, nor the bond; with the right key the round goes on."""
+    await dealt.run(dealt.bet(await dealt.player()))
+    await dealt.moved(0, 60)
+    with pytest.raises(courses.WrongSigner, match=f"0x{sign.address.hex()}"):
+        await dealt.close(sign=signer("08" * 32))
+    assert await dealt.round(0, "state", "root", "signature") == ("waiting", None, None)
+    assert await dealt.close() is not None
+
+
+async def test_a_round_lapses_when_it_is_overdue_and_not_before(dealt: Dealt) -> None:
+    """Also one that never closed: its stakes go back."""
+    ada = await dealt.player()
+    await dealt.run(dealt.bet(ada))
+    await dealt.moved(0, 60)
+    assert not await dealt.lapse()
+    await dealt.moved(0, 61)
+    assert await dealt.lapse()
+    assert not await dealt.lapse()
+    assert await dealt.close() is None
+    assert await dealt.draw() is None
+    assert await dealt.settle() == "void"
+    assert await dealt.cash(ada) == 10_000
 
 
 BACKWARD: dict[str, str] = {

@@ -272,7 +272,7 @@ async function readRevealed(event: Bytes, proof: RoundProof, time: bigint): Prom
  */
 async function heard(node: Node, bond: Bytes, { tx, slot, time }: Listed): Promise<Bytes[]> {
   const method = "getTransaction";
-  const how = { ...FINALIZED, encoding: "json", maxSupportedTransactionVersion: 0 };
+  const how = { ...FINALIZED, encoding: "json", maxSupportedTransactionVersion: 1 };
   const answer = await node.ask(method, [tx, how]);
   if (answer === null) throw new NodeError(`the node no longer has the transaction ${tx}`);
   const { meta, transaction } = answer as Answer;

@@ -111,7 +111,7 @@ class Paired:
 
     def _by(self, verb: str) -> dict[str, Any]:
         key = f"{verb}-{next(_keys)}"
-        about = {"casino_id": self.booth.casino_id, "scope": "test", "actor": "test"}
+        about = {"casino_id": self.booth.casino_id, "scope": "pairs", "actor": "test"}
         return {**about, "key": key, "booth": self.booth}
 
     async def run(self, command: Command) -> Answer:

@@ -189,7 +189,6 @@ async def bet(request: Request) -> Response:
     asked(request, OfCasino)
     key = idempotency_key(request)
     wish = await given(request, PairStake)
-    stake = units(wish.stake)
     pair, of = await _mine(request, caller, wish.user)
     found = await _booths(request)
     command = Play(
@@ -199,7 +198,7 @@ async def bet(request: Request) -> Response:
         game=wish.game,
         choice=_choice(of, wish),
         said=wish.choice,
-        stake=stake,
+        stake=units(wish.stake),
         nonce=wish.nonce,
         pays=found.pays,
         hand=found.playing(),

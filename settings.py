@@ -88,6 +88,18 @@ def _readable(url: str, schemes: tuple[str, ...]) -> bool:
     return whole and parts.scheme in schemes and "://" in url and parts.netloc.count("@") < 2
 
 
+def object_or_nothing(given: object) -> object:
+    """A JSON object, or nothing at all."""
+    if not isinstance(given, str):
+        return given
+    if not given.strip():
+        return None
+    try:
+        return json.loads(given)
+    except ValueError:
+        raise ValueError("must be a JSON object, or empty") from None
+
+
 Level = Annotated[
     Literal["TRACE", "DEBUG", "INFO", "SUCCESS", "WARNING", "ERROR", "CRITICAL"],
     BeforeValidator(lambda level: level.upper() if isinstance(level, str) else level),
@@ -119,6 +131,7 @@ Role = Literal[
     "reports:read",
     "games:launch",
     "rounds:bet",
+    "pairs:play",
 ]
 
 
@@ -193,6 +206,41 @@ class TableSetting(BaseModel):
     most_player: int = Field(ge=1)
     coins: int = Field(default=1, ge=1)
     units: int = Field(default=1, ge=1)
+
+
+class PairsSetting(BaseModel):
+    """Where pairs are played, and the bond at which their seeds are committed.
+
+    `program`, `beacon`, `confirmations`, `patience`, `asset` and `casino` are as of a table.
+    `games` are those that are offered, each with its pay table in hex, or nothing for the one that
+    the house ships. `most_player` is of all stakes of a player under one pair. At most `batch`
+    pairs are committed at once.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    program: str
+    network: str | None = None
+    address: str | None = None
+    casino: str | None = None
+    asset: str | None = None
+    beacon: Annotated[str, Field(pattern=r"^(drand|block:[a-z0-9-]+)$")] = "drand"
+    confirmations: int = Field(default=0, ge=0)
+    patience: float = Field(default=30.0, gt=0)
+    games: dict[str, str] = Field(min_length=1)
+    batch: int = Field(default=256, ge=1, le=256)
+    least: int = Field(default=1, ge=1)
+    most: int = Field(ge=1)
+    most_win: int = Field(ge=1)
+    most_player: int = Field(ge=1)
+
+    @property
+    def name(self) -> str:
+        """What they are called in the log, where tables are called by their names."""
+        return "pairs"
+
+
+Pairs = Annotated[PairsSetting | None, NoDecode, BeforeValidator(object_or_nothing)]
 
 
 class Settings(BaseSettings):
@@ -300,6 +348,7 @@ class Settings(BaseSettings):
     drand_urls: list[HttpUrl] = Field(default=DRAND_ENDPOINTS, min_length=1, repr=False)
     drand_timeout_s: float = Field(default=3.0, gt=0)
     tables: list[TableSetting] = []
+    pairs: Pairs = None
     signer_key: str = Field(default="", repr=False)
 
     @property

@@ -12,6 +12,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
+from api.booths import booths_of
 from api.documents import SPEC
 from api.envelope import Envelope
 from api.errors import HANDLERS
@@ -22,6 +23,7 @@ from api.routes import (
     casino,
     health,
     page,
+    pairs,
     players,
     providers,
     rewards,
@@ -40,13 +42,14 @@ STATIC = Path(__file__).parent / "static"
 def build(settings: Settings) -> Starlette:
     """The app; its connections live as long as its lifespan.
 
-    Raises `ChainError` for a key that signs nothing.
+    Raises `ChainError` for a key that signs nothing, or none where pairs are played.
     """
     sign = signer(settings.signer_key) if settings.signer_key else None
+    booths = booths_of(settings, sign)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with opened(settings, sign) as house, studio.resuming(settings):
+        async with opened(settings, booths, sign) as house, studio.resuming(settings):
             app.state.house = house
             yield
 
@@ -62,6 +65,7 @@ def build(settings: Settings) -> Starlette:
             *health.ROUTES,
             *casino.ROUTES,
             *rounds.ROUTES,
+            *pairs.ROUTES,
             *bets.ROUTES,
             *bonuses.ROUTES,
             *players.ROUTES,

@@ -19,6 +19,7 @@ SILENT_S = 15.0
 STANDING_S = 60.0
 LATE_S = 30.0  # after its close a round has its result within 6 s, or its beacon is late
 UNPAID_S = 900.0  # finality takes a quarter of an hour where it is slow
+FINAL_S = 2 * UNPAID_S  # what is to be final, and goes into a batch before it
 LATE_CHECKS = 3  # missed in a row, and a law is said not to be looked at
 
 # What a provider says may hold its URL, and a key in it. Anyone may read how the house is, so only
@@ -71,6 +72,7 @@ async def line_state(house: State) -> Report:
         dead = await house.row(queries.DEAD, {})
         withdrawals = await house.rows(queries.WITHDRAWALS, {})
         tables = await house.rows(queries.TABLES, {"late_s": LATE_S})
+        pairs = await house.rows(queries.PAIRS, {"late_s": FINAL_S})
         laws = await house.rows(queries.LAWS, {})
         processes = await house.rows(queries.PROCESSES, {"silent_s": SILENT_S})
     except (psycopg.Error, PoolTimeout) as error:
@@ -85,6 +87,7 @@ async def line_state(house: State) -> Report:
         "dead_letters": (dead or {}).get("dead", 0),
         "withdrawals": withdrawals,
         "tables": tables,
+        "pairs": pairs,
         "laws": [told(law, house.settings.laws_s) for law in laws],
         "processes": kinds(processes, house.settings.processes),
     }
@@ -138,6 +141,14 @@ def troubles(report: Report) -> list[str]:
             said.append(f"the table {name} gets no more rounds; /api/tables says why")
         if table["late"]:
             said.append(f"{table['late']} rounds of {name} should be over")
+    for booth in report.get("pairs", []):
+        name = booth["program"]
+        if not booth["commits"]:
+            said.append(f"no pairs are committed to the bond {name}; /api/pairs says why")
+        if booth["waiting"]:
+            said.append(f"{booth['waiting']} pairs wait to be committed to {name}")
+        if booth["unrevealed"]:
+            said.append(f"{booth['unrevealed']} retired pairs are not revealed at {name}")
     for law in report.get("laws", []):
         name = law["name"]
         if law["holds"] is False:

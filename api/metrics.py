@@ -25,6 +25,12 @@ TABLES = (
     ("late", "Rounds that should be over."),
 )
 
+PAIRS = (
+    ("commits", "Whether pairs are committed to a bond."),
+    ("waiting", "Pairs that should be active."),
+    ("unrevealed", "Retired pairs whose seed should be revealed."),
+)
+
 REQUESTS = CollectorRegistry()
 ANSWERED = Counter(
     "fairhouse_http_requests", "Requests answered.", ("method", "status"), registry=REQUESTS
@@ -64,6 +70,11 @@ class Line(Collector):
             family = GaugeMetricFamily(f"fairhouse_table_{name}", said, labels=("table",))
             for table in report.get("tables", []):
                 family.add_metric((table["table"],), float(table[name]))
+            yield family
+        for name, said in PAIRS:
+            family = GaugeMetricFamily(f"fairhouse_pairs_{name}", said, labels=("program",))
+            for booth in report.get("pairs", []):
+                family.add_metric((booth["program"],), float(booth[name]))
             yield family
         waiting_out = GaugeMetricFamily(
             "fairhouse_withdrawals",

@@ -471,6 +471,7 @@ class Health(BaseModel):
     dead_letters: int = 0
     withdrawals: list[dict[str, Any]] = []
     tables: list[dict[str, Any]] = []
+    pairs: list[dict[str, Any]] = []
     laws: list[dict[str, Any]] = []
     processes: list[dict[str, Any]] = []
 
@@ -632,3 +633,166 @@ class Proof(BaseModel):
     beacon: dict[str, Any]
     result: dict[str, Any]
     bet: dict[str, Any] | None = None
+
+
+class BoothGame(BaseModel):
+    """A game that pairs play, for bets to come."""
+
+    game: str
+    returns: list[float] = Field(description="the least and the most that comes back of stakes")
+    pay_table: str = Field(description="in hex, as bets are bound to it")
+
+
+class Booth(BaseModel):
+    """Where pairs are played. `trouble` says why none become active, if none do."""
+
+    asset: str = Field(description="CAIP-19")
+    games: list[BoothGame]
+    limits: Limits
+    bond: BondPlace
+    beacon: str
+    trouble: str | None
+
+
+class PairOpened(BaseModel):
+    """A pair that waits for its commitment to be final, and for the beacon after it."""
+
+    user: str
+    pair: str
+    epoch: int
+    account: str = Field(description="how commitments and receipts call the player")
+    state: Literal["waiting"]
+    client_seed: str | None = Field(description="in hex")
+    bond: BondPlace
+    at: datetime
+
+
+class PairChosen(BaseModel):
+    """The client seed of a pair in hex, and the commitment of the house's, once it is drawn."""
+
+    user: str
+    pair: str
+    state: Literal["waiting", "active"]
+    client_seed: str
+    commit: str | None
+
+
+class PairEnded(BaseModel):
+    """A pair that takes no more bets. `last` is the digest of its last receipt."""
+
+    user: str
+    pair: str
+    state: Literal["retired"]
+    bets: int
+    stake: str
+    payout: str
+    last: str | None
+
+
+class PairCommitment(BaseModel):
+    """Where a pair's commitment stands: at `place` of `places` under the root of a number."""
+
+    number: int
+    place: int
+    places: int
+    root: str
+    commit: str
+    tx: str
+    position: int
+    time: int
+    final_at: int
+    kind: Literal["drand", "block"]
+    network: str
+    program: str
+
+
+class Pair(BaseModel):
+    """A pair as far as it came: the seed with its reveal, the beacon once it activated it."""
+
+    pair: str
+    account: str
+    epoch: int
+    state: Literal["waiting", "active", "retired", "revealed"]
+    asset: str
+    client_seed: str | None = Field(description="in hex")
+    bets: int = Field(description="how many it took; the next nonce")
+    stake: str
+    payout: str
+    last: str | None = Field(description="digest of the newest receipt")
+    seed: str | None
+    commitment: PairCommitment | None
+    beacon: dict[str, Any] | None
+    activation: str | None = Field(description="hash of the beacon, as outcomes take it")
+    signer: str | None = Field(description="who signs its receipts, 20 bytes")
+    opened_at: datetime
+    active_at: datetime | None
+    retired_at: datetime | None
+    reveal_tx: str | None
+    revealed_at: datetime | None
+
+
+class PairReceipt(BaseModel):
+    """All that a receipt's digest is made of, beside nonce, asset, game and stake of its bet."""
+
+    chain: str
+    account: str
+    epoch: str
+    client_seed: str
+    activation: str
+    params_hash: str
+    at: str = Field(description="unix milliseconds")
+    previous: str = Field(description="digest of the receipt before; the commitment at nonce 0")
+    digest: str
+    signature: str
+    signer: str
+
+
+class PlayedBet(BaseModel):
+    """A bet of a pair, which is over: its receipt and what came of it."""
+
+    bet: str
+    nonce: int
+    game: str
+    choice: dict[str, Any]
+    asset: str
+    stake: str
+    params: str
+    receipt: PairReceipt
+    outcome: str
+    result: int | list[int]
+    payout: str
+    at: datetime
+
+
+class PairBet(PlayedBet):
+    """A bet that was just played. `state` is the pair's after it."""
+
+    user: str
+    pair: str
+    state: Literal["active", "retired"]
+    balance: str
+
+
+class PairBets(BaseModel):
+    items: list[PlayedBet]
+    next: int | None
+
+
+class PairProof(BaseModel):
+    """A proof file; docs/fairness/proof.md says each of its fields."""
+
+    scheme: str
+    kind: Literal["pair"]
+    chain: str
+    program: str
+    number: str
+    beacon: str
+    account: str
+    epoch: str
+    commitment: dict[str, Any]
+    seed: str
+    client_seed: str
+    activation: dict[str, Any]
+    signer: str
+    count: str
+    bets: list[dict[str, Any]]

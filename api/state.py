@@ -15,6 +15,7 @@ from psycopg_pool import AsyncConnectionPool
 from redis.asyncio import Redis
 from starlette.requests import Request
 
+from api.booths import Booths
 from api.desk import Desk
 from api.feed.hub import Hub
 from api.tables import Tables
@@ -41,6 +42,7 @@ class State:
     redis: Redis
     hub: Hub
     tables: Tables
+    booths: Booths
     desk: Desk
     sign: Signer | None  # what was accepted; None where no key is set
     casinos: dict[str, tuple[float, Row]] = field(default_factory=dict)
@@ -57,7 +59,9 @@ class State:
 
 
 @contextlib.asynccontextmanager
-async def opened(settings: Settings, sign: Signer | None = None) -> AsyncIterator[State]:
+async def opened(
+    settings: Settings, booths: Booths, sign: Signer | None = None
+) -> AsyncIterator[State]:
     """The state for as long as the process serves; a database that is away is waited for."""
     pool: Pool = AsyncConnectionPool(
         plain(settings.database_url),
@@ -77,7 +81,7 @@ async def opened(settings: Settings, sign: Signer | None = None) -> AsyncIterato
         hub = Hub(redis)
         reading = asyncio.create_task(hub.run())
         try:
-            yield State(settings, pool, redis, hub, Tables(), desk, sign)
+            yield State(settings, pool, redis, hub, Tables(), booths, desk, sign)
         finally:
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)

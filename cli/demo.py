@@ -89,7 +89,7 @@ class Demo:
         casino = self.settings.default_casino
         await samples.give(self.settings.model_copy(update={"database_url": ground.database_url}))
         given = ground.environment(casino)
-        self.api_key, kept = keys.fresh("demo", (*keys.WALLETS, "rounds:bet"))
+        self.api_key, kept = keys.fresh("demo", (*keys.WALLETS, "rounds:bet", "pairs:play"))
         given["FAIRHOUSE_API_KEYS"] = keys.written([*self.settings.api_keys, kept])
         if not self.wake:
             given["FAIRHOUSE_WS"] = "{}"
@@ -187,7 +187,7 @@ class Demo:
                     row = await (await connection.execute(STANDING)).fetchone()
                 bets, settled = row or (0, 0)
                 line = f"{sent} bets sent, {bets} indexed, {settled} settled; "
-                line += f"{self.party.placed} on rounds"
+                line += f"{self.party.placed} on rounds, {self.party.pair_bets} of pairs"
                 print(f"\r  {line}  " if terminal else f"  {line}", end="" if terminal else "\n")
                 sys.stdout.flush()
 

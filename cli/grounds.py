@@ -52,6 +52,14 @@ TABLES: dict[str, dict[str, object]] = {
         ("solana-local", "dice", players.SOL),
     )
 }
+# Pairs for the same coins, committed to the bond on the EVM.
+PAIRS: dict[str, object] = {
+    "beacon": "block:evm-local",
+    "games": dict.fromkeys(("dice", "limbo", "coinflip", "crash", "numbers"), ""),
+    "most": 100,
+    "most_win": 10_000,
+    "most_player": 10_000,
+}
 Told = Callable[[str], None]
 
 
@@ -116,6 +124,15 @@ class Grounds:
                     | {"casino": casino, "asset": f"casino:{casino}/GOLD_COINS"}
                     for place in places
                 ]
+            ),
+            "FAIRHOUSE_PAIRS": json.dumps(
+                {
+                    **PAIRS,
+                    "program": self.places["evm"].bond_manifest,
+                    "address": self.places["evm"].bond,
+                    "casino": casino,
+                    "asset": f"casino:{casino}/GOLD_COINS",
+                }
             ),
             "FAIRHOUSE_SIGNER_KEY": self.signer_key,
             "FAIRHOUSE_KEEPER_EVM_KEY": self.keeper_evm_key,

@@ -6,13 +6,16 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import psycopg
 
 from cli import truth
 from cli.grounds import Grounds, Place
 from cli.household import Household
+from cli.proofs import drand, recover
 from cli.truth import Half
 from cli.watch import ENDS, Feed, Memory, Seen, follow_chain, follow_feed, latency
+from games.fairness.verify import FAILED, verify
 
 if TYPE_CHECKING:
     from cli.demo import Demo
@@ -48,23 +51,48 @@ async def measure(demo: Demo, ground: Grounds, house: Household) -> dict[str, An
         demo.say("the players stop; waiting for the last settlements")
         await settled(ground, demo)
         networks = await agreed(demo, ground, feed, seen)
+        pairs = await proved(demo)
     finally:
         for task in watchers:
             task.cancel()
         await asyncio.gather(*watchers, return_exceptions=True)
     both = [ms for name, place in ground.places.items() for ms in heard(feed, place, seen[name])]
     return {
-        "ok": all(not one["differences"] and one["placed"] > 0 for one in networks.values()),
+        "ok": all(not one["differences"] and one["placed"] > 0 for one in networks.values())
+        and pairs["verified"] is not False,
         "seconds": seconds,
         "wall_s": round(time.time() - began, 1),
         "woken": demo.wake,
         "networks": networks,
+        "pairs": pairs,
         "feed_messages": len(feed.messages),
         "feed_connections": feed.connections,
         "latency_ms": latency(both),
         "restarts": house.restarts,
         "memory": memory.summary(),
     }
+
+
+async def proved(demo: Demo) -> dict[str, Any]:
+    """What was played of pairs, and whether the proof of the first retired one holds.
+
+    Without asking a node: that is `fairhouse verify pair`. None when none was retired in time.
+    """
+    found: dict[str, Any] = {"bets": demo.party.pair_bets, "retired": len(demo.party.retired)}
+    found |= {"pair": None, "verified": None}
+    if not demo.party.retired:
+        return found
+    found["pair"] = pair = demo.party.retired[0]
+    deadline = asyncio.get_running_loop().time() + AGREEING_S
+    async with httpx.AsyncClient(base_url=demo.api_url, timeout=10) as client:
+        answer = await client.get(f"/api/pairs/{pair}/proof")
+        while answer.status_code == 409 and asyncio.get_running_loop().time() < deadline:
+            await asyncio.sleep(0.5)
+            answer = await client.get(f"/api/pairs/{pair}/proof")
+    if answer.status_code == 200:
+        steps = verify(answer.json(), recover=recover, drand=drand)
+        found["verified"] = FAILED not in {step.status for step in steps}
+    return found
 
 
 def heard(feed: Feed, place: Place, seen: Seen) -> list[float]:

@@ -20,21 +20,17 @@ from casino.rounds import courses, settlements, tables
 from casino.rounds.courses import UnderWay, WrongSigner
 from casino.rounds.seats import CLOSED, WAITING
 from casino.rounds.tables import Table
-from chains import networks
+from casino.sealed import Sealer
 from chains.beacons import Beacon, Drawn, Forged, Gone
-from chains.beacons.block import FirstBlock
-from chains.beacons.drand import Drand
 from chains.errors import ChainError
-from chains.evm.rpc import Rpc
 from chains.redaction import plainly
 from chains.signers import Signer, signer
 from db import session
 from db.session import direct
 from games.fairness import rounds
-from settings import Settings, TableSetting
-from workers import senders
+from settings import Settings
+from workers.beacons import beaconed
 from workers.leader import Connection, connect, leads
-from workers.sealed import Sealer
 from workers.tables import declared, place
 
 LEADER = 7_302_114_007  # any number that nothing else locks
@@ -260,29 +256,6 @@ async def seated(settings: Settings, connection: Connection) -> list[Dealer]:
         pays = await tables.all_pays(connection)
         dealers.append(Dealer(table, pays, beacon, sealer, sign))
     return dealers
-
-
-async def beaconed(
-    settings: Settings, setting: TableSetting, connection: Connection
-) -> Beacon | None:
-    """The beacon that a table's batches name; None while its chain is unknown."""
-    kind, _, name = setting.beacon.partition(":")
-    if kind == "drand":
-        timeout_s = settings.drand_timeout_s
-        return Drand(settings.drand_urls, patience_s=setting.patience, timeout_s=timeout_s)
-    network = networks.load(name)
-    caip2 = await senders.pinned(connection, network)
-    urls = settings.rpc.get(name, [])
-    if not urls:
-        raise ChainError(f"no RPC URL is set for network {name}, the beacon of {setting.name}")
-    if caip2 is None:
-        return None
-    return FirstBlock(
-        Rpc(urls, rate=settings.rpc_rate, timeout_s=settings.rpc_timeout_s),
-        caip2,
-        confirmations=setting.confirmations,
-        patience_s=setting.patience,
-    )
 
 
 async def run(settings: Settings) -> None:

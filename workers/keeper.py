@@ -19,16 +19,17 @@ from typing import Any
 import psycopg
 from loguru import logger
 
+from casino.sealed import Sealer
 from chains import manifest
 from chains.errors import ChainError, RpcError
 from chains.redaction import plainly
 from chains.solana import send as solana
 from db import session
 from settings import Settings
-from workers import deposits, houses, senders, tables, withdrawals
+from workers import deposits, houses, pairs, senders, tables, withdrawals
 from workers.houses import REFUSED, Batch, EvmHouse, Foreign, House, OpenBet, SolanaHouse
 from workers.leader import Connection, connect, leads
-from workers.sealed import Proofs, Sealer, WrongKey, draw, place, tried
+from workers.sealed import Proofs, WrongKey, draw, place, tried
 
 LEADER = 7_302_114_004  # any number that nothing else locks
 STANDBY_S = 1.0
@@ -146,6 +147,8 @@ async def lead(settings: Settings, wanted: Sequence[Any], wallets: senders.Walle
                     tasks.create_task(withdrawals.pay(means, introduced))
             for table in settings.tables:
                 tasks.create_task(tables.tend(settings, table, wallets))
+            if settings.pairs is not None:
+                tasks.create_task(pairs.tend(settings, settings.pairs, wallets))
             tasks.create_task(deposits.follow(settings, settings.sources))
             while True:
                 await connection.execute("SELECT 1")  # the lock lives as long as this answers

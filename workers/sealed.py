@@ -1,18 +1,16 @@
-"""The keeper's seeds: drawn from the operating system, sealed at rest, opened one by one."""
+"""The keeper's seeds: drawn from the operating system, and sealed before anybody hears of them."""
 
 from __future__ import annotations
 
 import secrets
 from collections import OrderedDict
 
-from Crypto.Cipher import AES
-
+from casino.sealed import Sealer
 from chains.errors import ChainError
 from games.fairness import bets, merkle
 from workers.houses import Batch, House
 from workers.leader import Connection
 
-NONCE, MAC = 12, 16
 TREES = 16  # how many batches' trees are kept at hand
 
 BATCH = """
@@ -38,26 +36,6 @@ class WrongKey(ChainError):
             f"FAIRHOUSE_SEED_KEY does not open the seeds of {whose}:"
             " they were sealed under another key, and their bets wait for it"
         )
-
-
-class Sealer:
-    """AES-GCM, bound to the place of each seed: a sealed seed opens nowhere else."""
-
-    def __init__(self, key: bytes) -> None:
-        self._key = key
-
-    def seal(self, place: bytes, seed: bytes) -> bytes:
-        nonce = secrets.token_bytes(NONCE)
-        cipher = AES.new(self._key, AES.MODE_GCM, nonce=nonce, mac_len=MAC)
-        cipher.update(place)
-        body, mac = cipher.encrypt_and_digest(seed)
-        return nonce + mac + body
-
-    def open(self, place: bytes, sealed: bytes) -> bytes:
-        """The seed. Raises `ValueError` under another key, or from another place."""
-        cipher = AES.new(self._key, AES.MODE_GCM, nonce=sealed[:NONCE], mac_len=MAC)
-        cipher.update(place)
-        return cipher.decrypt_and_verify(sealed[NONCE + MAC :], sealed[NONCE : NONCE + MAC])
 
 
 def place(house: House, index: int) -> bytes:

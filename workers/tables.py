@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import secrets
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -21,22 +20,23 @@ from loguru import logger
 from casino.rounds import batches, courses, tables
 from casino.rounds.seats import SKIPPED
 from casino.rounds.tables import Limits, Table
+from casino.sealed import Sealer
 from casino.sources import native
 from chains.errors import ChainError, RpcError
 from chains.redaction import plainly
 from chains.solana import send as solana
 from games.fairness import merkle
 from games.fairness.rounds import MAX_ROUNDS, NO_BETS, SEED, Schedule
-from settings import Settings, TableSetting
+from settings import PairsSetting, Settings, TableSetting
 from workers import senders
 from workers.bonds import Bond, EvmBond, PairBond, SolanaBond, Statement
 from workers.houses import REFUSED
 from workers.leader import Connection, connect
-from workers.sealed import Sealer, WrongKey
+from workers.rests import RESEND_S, Rests
+from workers.sealed import WrongKey
 
 TICK_S = 0.5
 LONGEST_REST_S = 15.0
-RESEND_S = 20.0  # how long a sent tx is waited for before it is sent again
 REFUSED_S = 4.0  # how long what a chain refused is left alone
 ANCHOR_S = 30.0  # a root waits at most so long for others to be anchored with it
 ANCHOR_PART = 0.1  # of the reveal window, where that is less
@@ -242,7 +242,7 @@ class TableKeeper:
     bond: Bond
     connection: Connection
     sealer: Sealer
-    again_at: dict[Any, float] = field(default_factory=dict)
+    rests: Rests = field(default_factory=Rests)
     resumed_at: float = 0.0  # what was missed before, somebody has looked into
     trees: dict[int, merkle.Tree] = field(default_factory=dict)
 
@@ -257,7 +257,7 @@ class TableKeeper:
         await self.reveal(behind)
         if await self.watched(behind) and not waiting:
             await self.provide()
-        if not self.resting("release"):
+        if not self.rests.begun("release"):
             await self.release()
 
     async def unconfirmed(self) -> list[Unconfirmed]:
@@ -279,7 +279,7 @@ class TableKeeper:
             await self.forget(schedule.first)
             await self.trouble(f"the seeds from {schedule.first} were committed too late")
             return
-        if self.resting(("commit", schedule.first)):
+        if self.rests.begun(("commit", schedule.first)):
             return
         try:
             tx = await self.bond.commit(name, batch.root, schedule)
@@ -396,7 +396,7 @@ class TableKeeper:
         waiting = [
             one
             for one in behind
-            if one.left_s > 0 and not one.anchored and not self.resting_yet(("anchor", one.number))
+            if one.left_s > 0 and not one.anchored and not self.rests.now(("anchor", one.number))
         ]
         for first, group in itertools.groupby(waiting, key=lambda one: one.first):
             run = _consecutive(list(group))[: self.bond.most_anchored]
@@ -405,7 +405,7 @@ class TableKeeper:
                 continue
             numbers = [one.number for one in run]
             for number in numbers:
-                self.resting(("anchor", number))
+                self.rests.begun(("anchor", number))
             try:
                 tx = await self.bond.anchor(
                     self.table.name, first, numbers[0], [one.statement for one in run]
@@ -414,7 +414,7 @@ class TableKeeper:
                 # A chain's clock may be behind ours: what is closed here is not yet closed there.
                 logger.debug("{}: anchoring {}: {}", self.table.name, numbers, error)
                 for number in numbers:
-                    self.rest(("anchor", number), REFUSED_S)
+                    self.rests.rest(("anchor", number), REFUSED_S)
                 continue
             await self.connection.execute(ANCHOR_TX, (tx, self.table.id, numbers))
 
@@ -422,7 +422,7 @@ class TableKeeper:
         """Show the bond the seeds of rounds whose anchored roots are final."""
         due = [one for one in behind if one.anchored and one.shown and one.left_s > 0]
         for one in due:
-            if self.resting(("reveal", one.number)):
+            if self.rests.begun(("reveal", one.number)):
                 continue
             seed = self.sealer.open(place(self.table, one.number), one.sealed)
             proof = (await self.tree(one.first)).proof(one.number - one.first)
@@ -430,7 +430,7 @@ class TableKeeper:
                 tx = await self.bond.reveal(self.table.name, one.first, one.number, seed, proof)
             except REFUSED as error:
                 logger.warning("{}: revealing {}: {}", self.table.name, one.number, error)
-                self.rest(("reveal", one.number), REFUSED_S)
+                self.rests.rest(("reveal", one.number), REFUSED_S)
                 continue
             await self.connection.execute(REVEAL_TX, (tx, self.table.id, one.number))
 
@@ -461,7 +461,7 @@ class TableKeeper:
         """Ask the bond for what no bettor can claim of old batches any more."""
         window = (await self.bond.standing()).claim_window
         for (first,) in await self._rows(RELEASABLE, self.table.id, window):
-            if self.resting(("release", first)):
+            if self.rests.begun(("release", first)):
                 continue
             held = await self.bond.committed(self.table.name, first, finalized=True)
             if held is not None and held.held:
@@ -484,22 +484,6 @@ class TableKeeper:
                 self.trees.clear()
             self.trees[first] = merkle.Tree.over([bytes(row[0]) for row in found])
         return self.trees[first]
-
-    def resting(self, what: Any) -> bool:
-        """Whether that was done just now; if not, it is from now on."""
-        if self.resting_yet(what):
-            return True
-        self.rest(what, RESEND_S)
-        return False
-
-    def rest(self, what: Any, seconds: float) -> None:
-        """Leave something alone for so long."""
-        now = time.monotonic()
-        self.again_at = {one: at for one, at in self.again_at.items() if at > now}
-        self.again_at[what] = now + seconds
-
-    def resting_yet(self, what: Any) -> bool:
-        return self.again_at.get(what, 0.0) > time.monotonic()
 
     async def _rows(self, query: bytes, *values: Any) -> list[Any]:
         return await (await self.connection.execute(query, values)).fetchall()
@@ -558,9 +542,12 @@ async def declared(
 
 
 async def met(
-    settings: Settings, setting: TableSetting, expected: str, wallets: senders.Wallets
+    settings: Settings,
+    setting: TableSetting | PairsSetting,
+    expected: str,
+    wallets: senders.Wallets,
 ) -> PairBond | None:
-    """The bond of a table, or None without a key for its chain. Raises `ChainError`."""
+    """The bond that a setting names, or None without a key for its chain. Raises `ChainError`."""
     one = senders.planned(settings, setting)
     if one.key is None:
         return None

@@ -17,7 +17,7 @@ import orjson
 from api import accounts
 from chains.errors import BadAddress
 
-CHANNELS = ("bets", "jackpots", "players", "rounds", "stats")
+CHANNELS = ("bets", "jackpots", "pairs", "players", "rounds", "stats")
 FILTERS = ("casino", "game", "player")
 MOST_TEXT = 128
 

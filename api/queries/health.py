@@ -31,6 +31,18 @@ SELECT t.name AS "table", t.trouble IS NULL AS commits, t.paused_at IS NULL AS o
 ) AS late
 FROM round_tables t ORDER BY t.name
 """
+# A pair waits for finality and a beacon, and its reveal for finality again.
+PAIRS = """
+SELECT b.program, b.trouble IS NULL AS commits, (
+    SELECT count(*) FROM pairs p LEFT JOIN pair_batches c USING (booth_id, number)
+    WHERE p.booth_id = b.id AND p.state = 'waiting' AND c.activation IS NULL
+        AND p.opened_at < clock_timestamp() - make_interval(secs => %(late_s)s)
+) AS waiting, (
+    SELECT count(*) FROM pairs WHERE booth_id = b.id AND state = 'retired'
+        AND retired_at < clock_timestamp() - make_interval(secs => %(late_s)s)
+) AS unrevealed
+FROM pair_booths b ORDER BY b.id
+"""
 DEAD = "SELECT count(*) AS dead FROM dead_letters"
 PROCESSES = """
 SELECT process, count(*) FILTER (WHERE seen_s_ago < %(silent_s)s) AS live,

@@ -128,9 +128,12 @@ async def redis_server() -> AsyncIterator[redis.Redis]:
 
 @pytest.fixture(scope="module")
 async def api(
-    database_url: str, redis_server: redis.Redis, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    database_url: str,
+    redis_server: redis.Redis,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[Api]:
-    """The process that production runs, on a free port."""
+    """The process that production runs, on a free port; a module may set more as `SETTINGS`."""
     db_session.configure(database_url)
     try:
         await fill(database_url)
@@ -148,6 +151,7 @@ async def api(
         "FAIRHOUSE_WITHDRAWALS": json.dumps(
             {"evm-local": {"least": 5, "most": 900, "automatic": 50, "automatic_daily": 80}}
         ),
+        **getattr(request.module, "SETTINGS", {}),
     }
     logs = tmp_path_factory.mktemp("logs")
     url = f"http://127.0.0.1:{port}"

@@ -41,6 +41,7 @@ from casino.commands import Answer, Command, KeyReused, run_many
 from casino.rounds import tables
 from casino.rounds.bets import receipt
 from casino.samples import opening
+from casino.sealed import Sealer
 from chains.beacons import Beacon, Drawn
 from cli import keys
 from db import migrate, session
@@ -52,7 +53,6 @@ from tests.bench.usage import usage
 from tests.casino.conftest import rows
 from tests.casino.rounds.dealt import BEACON, SIGNER, Dealt, sign
 from workers.dealer import Dealer
-from workers.sealed import Sealer
 from workers.tables import place
 
 BETS, PLAYERS, RATE = 10_000, 500, 500

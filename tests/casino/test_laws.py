@@ -28,6 +28,7 @@ from db.session import driver, transaction
 from ledger import posting
 from ledger.accounts import Account, cash
 from ledger.transfers import move
+from tests.casino.pairs.paired import Paired
 from tests.casino.rounds.dealt import Dealt
 from tests.casino.wagering import Player, one, value, work
 from tests.casino.written import USD, counted, execute, sealed, written
@@ -86,6 +87,7 @@ async def began(database_url: str) -> AsyncIterator[Window]:
         await execute(opened, VAULT)
     await played()
     await bonuses_given()
+    await pairs_played()
     await dealt()
     yield Window(since, datetime.now(UTC))
     await session.close()
@@ -166,6 +168,15 @@ async def bonuses_given() -> None:
     await one(third.forfeit(grant))
     await second.played("b", 5, won=9)
     await work(second)
+
+
+async def pairs_played() -> None:
+    """Twelve bets of a pair, some of them won."""
+    paired = await Paired.at()
+    key = await paired.active(await paired.player())
+    choice = {"over": False, "face": 8_000}
+    answers = await paired.run_all([paired.bet(key, choice=choice) for _ in range(12)])
+    assert {one.code for one in answers} == {None}
 
 
 async def dealt() -> None:
@@ -335,6 +346,26 @@ BREAKS = [
     ("bonuses", 'UPDATE campaigns SET terms = terms || \'{"max_win": "3"}\''),
     ("bonuses", "UPDATE campaigns SET terms = terms || '{\"sticky\": true}'"),
     ("bonuses", "INSERT INTO late_returns SELECT id, 5 FROM grants WHERE state = 'forfeited'"),
+    ("pairs", "UPDATE pair_bets SET nonce = 40 WHERE nonce = 2"),
+    ("pairs", "DELETE FROM pair_bets WHERE nonce = 11"),
+    ("pairs", "UPDATE pair_bets SET previous = digest WHERE nonce = 3"),
+    ("pairs", "UPDATE pair_bets SET digest = 'x' WHERE nonce = 3"),
+    ("pairs", "UPDATE pairs SET commit = 'x'"),
+    ("pairs", "UPDATE pairs SET last = 'x'"),
+    ("pairs", "UPDATE pairs SET stake = stake + 1"),
+    ("pairs", "UPDATE pairs SET bets = bets + 1"),
+    ("pairs", "UPDATE pair_bets SET payout = payout + 1 WHERE payout > 0"),
+    ("pairs", "UPDATE pair_bets SET stake = stake + 1, cash = cash + 1 WHERE nonce = 0"),
+    (
+        "pairs",
+        "UPDATE pair_bets SET paid_id = -1 WHERE nonce = (SELECT min(nonce) FROM pair_bets"
+        " WHERE payout > 0)",
+    ),
+    ("pairs", "DELETE FROM pair_bets"),
+    (
+        "pairs",
+        "INSERT INTO transfers (id, casino_id, type, at) VALUES (-1, 1, 'pair_payout', now())",
+    ),
     ("seals", "UPDATE requests SET at = at - interval '1 day'"),
     ("seals", "UPDATE seals SET count = count + 1"),
     ("seals", "UPDATE seals SET upper = 10 ^ 15"),

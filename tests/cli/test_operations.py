@@ -111,6 +111,9 @@ def looked(count: object) -> dict[str, Any]:
             {"table": "<table>", "open": False, "commits": False, "late": 0},
             {"table": "<table>", "open": True, "commits": False, "late": count},
         ],
+        "pairs": [
+            {"program": "<address>", "commits": False, "waiting": count, "unrevealed": count}
+        ],
         "laws": [LAW | one for one in ({"holds": False}, {"known": False}, {"late": True})],
         "processes": [{"process": "<process>", "expected": True, "live": 0, "silent": 1}],
     }

@@ -10,11 +10,11 @@ import pytest
 from loguru import logger
 
 from casino.rounds import courses
+from casino.sealed import Sealer
 from chains.beacons import Beacon, Drawn
 from chains.signers import Signer, signer
 from tests.casino.rounds.dealt import BEACON, Dealt, sign
 from workers.dealer import Dealer
-from workers.sealed import Sealer
 from workers.tables import place
 
 SEALER = Sealer(b"\x01" * 32)

@@ -22,6 +22,7 @@ from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 from solders.system_program import TransferParams, transfer
 
+from casino.sealed import Sealer
 from chains import manifest
 from chains.evm import decode as evm_decode
 from chains.evm import rpc as evm_rpc
@@ -35,7 +36,7 @@ from workers import keeper as room
 from workers.houses import Batch, House, OpenBet
 from workers.keeper import Keeper
 from workers.leader import connect as to_database
-from workers.sealed import Sealer, place
+from workers.sealed import place
 
 SIZE = 8  # seeds in a batch
 WINDOW_S = 120  # a seed shown later is refused, and a busy machine must not be late

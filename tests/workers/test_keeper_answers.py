@@ -19,6 +19,7 @@ import pytest
 from loguru import logger
 from solders.keypair import Keypair
 
+from casino.sealed import Sealer
 from chains import http
 from chains.errors import ChainError, RpcError, WrongChain
 from chains.evm import send as evm
@@ -32,7 +33,7 @@ from workers import keeper as room
 from workers.houses import BadKey, Batch, OpenBet, State, outlook
 from workers.keeper import Keeper
 from workers.leader import connect
-from workers.sealed import Sealer, draw
+from workers.sealed import draw
 
 SIZE = 8
 

@@ -12,13 +12,14 @@ import psycopg
 import pytest
 
 from casino.rounds import tables
+from casino.sealed import Sealer
 from db.session import driver, transaction
 from games.fairness.rounds import Schedule
 from tests.casino.conftest import NETWORK, rows
 from tests.casino.rounds.dealt import Dealt, sign
 from workers.bonds import Bond, Committed, Landed, Standing, Statement
-from workers.sealed import Sealer
-from workers.tables import LEAST_AHEAD_S, RESEND_S, Pace, TableKeeper, place
+from workers.rests import RESEND_S
+from workers.tables import LEAST_AHEAD_S, Pace, TableKeeper, place
 
 SEALER = Sealer(b"\x01" * 32)
 WRONG_S = (600.0, -600.0)

@@ -1,0 +1,386 @@
+"""The keeper's work on pairs: seeds committed for who waits, beacons awaited, seeds revealed.
+
+What is next follows from the database and from the final chain. A seed is on disk, sealed, before
+anybody hears of it, its batch keeps its number for good, and no seed is shown before its pair is
+retired.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import psycopg
+from loguru import logger
+
+from casino.pairs import booths, courses
+from casino.pairs.booths import Booth, Limits
+from casino.pairs.records import PairKey
+from casino.sealed import Sealer
+from casino.sources import native
+from chains.beacons import Beacon, Forged, Gone
+from chains.errors import ChainError, RpcError
+from chains.redaction import plainly
+from games.fairness import merkle, rounds
+from games.fairness.pairs import SEED, Pair
+from settings import PairsSetting, Settings
+from workers import senders
+from workers.beacons import beaconed
+from workers.bonds import PairBond
+from workers.houses import REFUSED
+from workers.leader import Connection, connect
+from workers.rests import Rests
+from workers.sealed import WrongKey
+from workers.tables import ASSET, CASINO, CASINO_ID, NoKey, met
+
+TICK_S = 0.5
+LONGEST_REST_S = 15.0
+GATHER_S = 3.0  # between two batches: who comes meanwhile is in the next one
+REFUSED_S = 4.0  # how long what a chain refused is left alone
+REVEAL_TOGETHER = 16
+LOOK_S, EACH_S = 0.5, 0.1  # between two looks at a batch with retired pairs: more, where more are
+
+UNCONFIRMED = b"""
+SELECT number, count, root, kind FROM pair_batches
+WHERE booth_id = %s AND state <> 'confirmed' ORDER BY number
+"""
+WAITING = b"""
+SELECT player_id, epoch, account FROM pairs
+WHERE booth_id = %s AND state = 'waiting' AND number IS NULL ORDER BY opened_at, player_id LIMIT %s
+"""
+LAST = b"SELECT coalesce(max(number) + 1, 0) FROM pair_batches WHERE booth_id = %s"
+BATCH = b"""
+INSERT INTO pair_batches (booth_id, number, count, root, kind, signer)
+VALUES (%s, %s, %s, %s, %s, %s)
+"""
+DRAWN = b"""
+UPDATE pairs SET number = %s, place = %s, sealed = %s, commit = %s
+WHERE player_id = %s AND epoch = %s AND number IS NULL
+"""
+SENT = b"""
+UPDATE pair_batches SET state = 'sent', tx = %s
+WHERE booth_id = %s AND number = %s AND state <> 'confirmed'
+"""
+ALONE = b"""
+SELECT number, kind, final_at FROM pair_batches
+WHERE booth_id = %s AND state = 'confirmed' AND activation IS NULL ORDER BY number LIMIT 64
+"""
+BEHIND = b"""
+SELECT player_id, epoch, account, number, place, sealed FROM pairs
+WHERE booth_id = %s AND state = 'retired' ORDER BY number, place LIMIT 512
+"""
+REVEAL_TX = b"UPDATE pairs SET reveal_tx = %s WHERE player_id = %s AND epoch = %s"
+COMMITS = b"SELECT commit FROM pairs WHERE booth_id = %s AND number = %s ORDER BY place"
+NEWEST = b"""
+SELECT account, epoch, sealed FROM pairs
+WHERE booth_id = %s AND number IS NOT NULL ORDER BY number DESC, place DESC LIMIT 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Unconfirmed:
+    """A batch that is not final on chain, as it was drawn."""
+
+    number: int
+    count: int
+    root: bytes
+    kind: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """A pair that is retired, and whose seed the final chain does not show."""
+
+    key: PairKey
+    account: str
+    number: int
+    place: int
+    sealed: bytes = field(repr=False)
+
+
+async def tend(settings: Settings, setting: PairsSetting, wallets: senders.Wallets) -> None:
+    """The pairs of a bond, whatever its chain answers: trouble with them is never a table's."""
+    failures = 0
+    async with await connect(settings) as connection:
+        keeper: PairsKeeper | None = None
+        try:
+            while True:
+                try:
+                    keeper = keeper or await begin(settings, setting, connection, wallets)
+                    if keeper is not None:
+                        await keeper.tick()
+                    failures = 0
+                except psycopg.Error:
+                    raise
+                except NoKey:
+                    logger.warning("no keeper key for pairs: none become active")
+                    return
+                except RpcError as error:  # the node is away, what was sent is still under way
+                    failures += 1
+                    logger.warning("pairs: {}", error)
+                except Exception as error:
+                    # What the node meant nobody knows; the bond is met anew, like a stranger.
+                    failures += 1
+                    said = str(error) if isinstance(error, ChainError) else plainly(error)
+                    logger.error("pairs: {}", said)
+                    if keeper is not None:
+                        await keeper.beacon.close()
+                    keeper = None
+                await asyncio.sleep(min(TICK_S * 2 ** min(failures, 10), LONGEST_REST_S))
+        finally:
+            if keeper is not None:
+                await keeper.beacon.close()
+
+
+async def begin(
+    settings: Settings, setting: PairsSetting, connection: Connection, wallets: senders.Wallets
+) -> PairsKeeper | None:
+    """The keeper of pairs whose node answered; None while a network is unknown.
+
+    Raises `ChainError`, among them `NoKey` and `WrongKey`.
+    """
+    booth = await declared(settings, setting, connection)
+    if booth is None:
+        return None
+    bond = await met(settings, setting, booth.network, wallets)
+    if bond is None:
+        raise NoKey("pairs")
+    sealer = Sealer(bytes.fromhex(settings.seed_key))
+    await opens(connection, sealer, booth)
+    beacon = await beaconed(settings, setting, connection)
+    if beacon is None:
+        return None
+    return PairsKeeper(booth, setting.batch, bond, beacon, connection, sealer)
+
+
+async def opens(connection: Connection, sealer: Sealer, booth: Booth) -> None:
+    """Raises `WrongKey` when the seeds drawn before do not open: more must not be drawn."""
+    asked = await connection.execute(NEWEST, (booth.id,))
+    for account, epoch, sealed in await asked.fetchall():
+        try:
+            sealer.open(booth.place(account, epoch), bytes(sealed))
+        except ValueError as error:
+            await booths.stop(connection, booth.id, "FAIRHOUSE_SEED_KEY does not open its seeds")
+            raise WrongKey(f"pairs on {booth.network}") from error
+
+
+@dataclass
+class PairsKeeper:
+    """The work on the pairs of one bond; `tick` does whatever is due."""
+
+    booth: Booth
+    size: int
+    bond: PairBond
+    beacon: Beacon
+    connection: Connection
+    sealer: Sealer
+    rests: Rests = field(default_factory=Rests)
+
+    async def tick(self) -> None:
+        """One look at batches and pairs. Raises `ChainError` when the node is away."""
+        await self.bond.renew()
+        for batch in await self.unconfirmed():
+            await self.carry(batch)
+        await self.activate()
+        async with self.connection.transaction():
+            await courses.promote(self.connection, self.booth)
+        await self.reveal(await self.followed(await self.behind()))
+        await self.provide()
+
+    async def unconfirmed(self) -> list[Unconfirmed]:
+        found = await self._rows(UNCONFIRMED, self.booth.id)
+        return [Unconfirmed(row[0], row[1], bytes(row[2]), row[3].encode()) for row in found]
+
+    async def carry(self, batch: Unconfirmed) -> None:
+        """Bring a batch on chain under its own number, and see it become final there."""
+        held = await self.bond.committed_pairs(batch.number, finalized=True)
+        if held is not None:
+            if (held.root, held.count, held.kind) != (batch.root, batch.count, batch.kind):
+                await self.trouble(f"the chain holds pairs {batch.number} that are not ours")
+                return
+            await self.confirmed(batch)
+            return
+        if await self.bond.committed_pairs(batch.number, finalized=False) is not None:
+            return  # it is there and not final yet
+        if self.rests.begun(("commit", batch.number)):
+            return
+        try:
+            tx = await self.bond.commit_pairs(batch.number, batch.root, batch.count, batch.kind)
+        except REFUSED as error:
+            logger.warning("pairs: committing {}: {}", batch.number, error)
+            self.rests.rest(("commit", batch.number), REFUSED_S)
+            await self.trouble(f"the bond does not take the pairs {batch.number}")
+            return
+        await self.connection.execute(SENT, (tx, self.booth.id, batch.number))
+
+    async def confirmed(self, batch: Unconfirmed) -> None:
+        landed = await self.bond.landed_pairs(batch.number)
+        if landed is None:
+            return  # the block that made it final is still to come, or its node does not know
+        async with self.connection.transaction():
+            await courses.confirm(
+                self.connection,
+                self.booth,
+                batch.number,
+                tx=landed.tx,
+                position=landed.position,
+                time=landed.time,
+                final_at=landed.final_at,
+            )
+        await self.trouble(None)
+        logger.info("pairs {}: {} are final", batch.number, batch.count)
+
+    async def activate(self) -> None:
+        """Keep the beacon that the moment of finality names, for each batch that has none."""
+        for number, kind, final_at in await self._rows(ALONE, self.booth.id):
+            if kind.encode() != self.beacon.kind:
+                await self.trouble(f"the pairs {number} are bound to a beacon of kind {kind}")
+                continue
+            try:
+                drawn = await self.beacon.fetch(final_at)
+            except (Gone, Forged) as error:  # it may come yet: until then they are not played
+                await self.trouble(f"the beacon of pairs {number}: {error}")
+                continue
+            if drawn is None:
+                continue
+            shown = rounds.Beacon(drawn.kind, drawn.chain_hash, drawn.round, drawn.randomness)
+            evidence = drawn.evidence if drawn.kind == rounds.DRAND else b""
+            await courses.activate(self.connection, self.booth, number, shown, evidence)
+            await self.trouble(None)
+
+    async def provide(self) -> None:
+        """Draw seeds for those who wait, when all that was drawn before is on its way."""
+        waiting = await self._rows(WAITING, self.booth.id, self.size)
+        if not waiting or self.rests.now("draw"):
+            return
+        [(drawn,)] = await self._rows(LAST, self.booth.id)
+        following = await self.bond.following_pairs()
+        if following < drawn:
+            return  # an earlier batch is still to land
+        if following > drawn:
+            await self.trouble(f"the chain is at pairs {following}, and our seeds at {drawn}")
+            return
+        standing = await self.bond.standing()
+        if standing.paused:
+            await self.trouble("the bond's owner has stopped commitments")
+            return
+        self.rests.rest("draw", GATHER_S)
+        await self.carry(await self.draw(drawn, waiting, standing.signer))
+
+    async def draw(
+        self, number: int, waiting: Sequence[tuple[int, int, str]], signer: bytes
+    ) -> Unconfirmed:
+        """A new batch, on disk before anybody hears of it."""
+        booth, commits = self.booth, []
+        async with self.connection.transaction():
+            cursor = self.connection.cursor()
+            for place, (player_id, epoch, account) in enumerate(waiting):
+                seed = secrets.token_bytes(SEED)
+                commits.append(Pair(booth.chain, account.encode(), epoch).commit(seed))
+                sealed = self.sealer.seal(booth.place(account, epoch), seed)
+                values = (number, place, sealed, commits[-1], player_id, epoch)
+                await cursor.execute(DRAWN, values)
+            root = merkle.Tree.over(commits).root
+            made = (booth.id, number, len(commits), root, booth.kind.decode(), signer)
+            await cursor.execute(BATCH, made)
+        return Unconfirmed(number, len(commits), root, booth.kind)
+
+    async def behind(self) -> list[Behind]:
+        found = await self._rows(BEHIND, self.booth.id)
+        return [
+            Behind(PairKey(player_id, epoch), account, number, place, bytes(sealed))
+            for player_id, epoch, account, number, place, sealed in found
+        ]
+
+    async def followed(self, behind: Sequence[Behind]) -> list[Behind]:
+        """Note which seeds the final chain shows by now; the pairs that are left."""
+        numbers = sorted({one.number for one in behind})
+        bits = dict.fromkeys(numbers, 0)
+        for number in numbers:
+            if not self.rests.now(("look", number)):
+                self.rests.rest(("look", number), max(LOOK_S, len(numbers) * EACH_S))
+                held = await self.bond.committed_pairs(number, finalized=True)
+                bits[number] = 0 if held is None else held.revealed
+        shown = [one for one in behind if bits[one.number] >> one.place & 1]
+        for one in shown:
+            async with self.connection.transaction():
+                await courses.show(self.connection, self.booth, one.key, self.seed(one))
+        return [one for one in behind if one not in shown]
+
+    async def reveal(self, behind: Sequence[Behind]) -> None:
+        """Show the bond the seeds of pairs that are retired, a few at a time."""
+        due = [one for one in behind if not self.rests.now(("reveal", one.key))]
+        for one in due[:REVEAL_TOGETHER]:
+            self.rests.begun(("reveal", one.key))
+            commits = [
+                bytes(row[0]) for row in await self._rows(COMMITS, self.booth.id, one.number)
+            ]
+            proof = merkle.Tree.over(commits).proof(one.place)
+            told = (one.number, one.place, one.account.encode(), one.key.epoch)
+            try:
+                tx = await self.bond.reveal_pair(*told, self.seed(one), proof)
+            except REFUSED as error:  # or somebody who heard of it was first: the chain will say
+                logger.warning("pairs: revealing {}: {}", one.key, error)
+                self.rests.rest(("reveal", one.key), REFUSED_S)
+                continue
+            await self.connection.execute(REVEAL_TX, (tx, *one.key))
+
+    def seed(self, one: Behind) -> bytes:
+        """Raises `WrongKey`."""
+        try:
+            return self.sealer.open(self.booth.place(one.account, one.key.epoch), one.sealed)
+        except ValueError as error:
+            raise WrongKey(f"pairs on {self.booth.network}") from error
+
+    async def trouble(self, said: str | None) -> None:
+        """Say why pairs do not become active, or that they do again."""
+        if await booths.stop(self.connection, self.booth.id, said) and said is not None:
+            logger.error("pairs: {}", said)
+
+    async def _rows(self, query: bytes, *values: Any) -> list[Any]:
+        return await (await self.connection.execute(query, values)).fetchall()
+
+
+async def declared(
+    settings: Settings, setting: PairsSetting, connection: Connection
+) -> Booth | None:
+    """The booth as the settings have it, made or changed; None while its network is unknown.
+
+    Raises `ChainError` on a mistake in the settings.
+    """
+    planned = senders.planned(settings, setting)
+    network = await senders.pinned(connection, planned.network)
+    if network is None:
+        return None
+    means, asset = planned.means, setting.asset or native(network)
+    if setting.asset is None:
+        await connection.execute(ASSET, (asset, means.symbol, means.decimals))
+    slug = setting.casino or means.casino
+    await connection.execute(CASINO, {"slug": slug})
+    [(casino_id,)] = await (await connection.execute(CASINO_ID, (slug,))).fetchall()
+    try:
+        games = {
+            game: await booths.keep(connection, game, pays) for game, pays in setting.games.items()
+        }
+        booth = Booth(
+            id=0,
+            casino_id=casino_id,
+            casino=slug,
+            network=network,
+            program=means.address,
+            asset=asset,
+            beacon=setting.beacon,
+            games=games,
+            limits=Limits(
+                least=setting.least,
+                most=setting.most,
+                most_win=setting.most_win,
+                most_player=setting.most_player,
+            ),
+        )
+        return replace(booth, id=await booths.settle(connection, booth))
+    except booths.BadBooth as error:
+        raise ChainError(f"pairs: {error}") from error

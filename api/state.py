@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import select
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from psycopg import AsyncConnection
@@ -33,7 +34,7 @@ Pool = AsyncConnectionPool[AsyncConnection[DictRow]]
 class State:
     """Reads go through `rows` and `row`: one statement, one connection, no transaction.
 
-    What moves money goes through `desk`.
+    What moves money goes through `desk`. `casinos` are those just read, by slug, with when.
     """
 
     settings: Settings
@@ -44,6 +45,7 @@ class State:
     booths: Booths
     desk: Desk
     sign: Signer | None  # what was accepted; None where no key is set
+    casinos: dict[str, tuple[float, Row]] = field(default_factory=dict)
 
     async def rows(self, query: str, values: Mapping[str, Any]) -> list[Row]:
         """All rows of one query, as dictionaries."""
@@ -69,7 +71,7 @@ async def opened(
         timeout=3,
         open=False,
         kwargs={"autocommit": True, "connect_timeout": 3, "row_factory": dict_row},
-        check=AsyncConnectionPool.check_connection,
+        check=checked,
     )
     redis = client(settings.redis_url)
     session.configure(settings.database_url, lock_timeout_ms=LOCK_TIMEOUT_MS)
@@ -86,6 +88,18 @@ async def opened(
             await desk.gatherer.close()
             await session.close()
             await pool.close()
+
+
+async def checked(connection: AsyncConnection[DictRow]) -> None:
+    """Raises `psycopg.OperationalError` for a connection that ended while nobody used it.
+
+    The server is asked only when it has said something by itself, as it does at its end: to ask it
+    each time would double the cost of most reads.
+    """
+    heard = select.poll()
+    heard.register(connection.fileno(), select.POLLIN)
+    if heard.poll(0):
+        await AsyncConnectionPool.check_connection(connection)
 
 
 def state(request: Request) -> State:

@@ -5,8 +5,9 @@ one PostgreSQL that writes to disk, and each beside a peer that was measured in 
 
     settle  10,000 bets of one round, from its close until all are settled and paid. The peer copies
             the same rows into a table of the same make and ends each of them, in one UPDATE
-    accept  bets one by one over HTTP at 500 a second, signed, timed from when they were due. The
-            peer are the same requests at the same pace without a choice, refused before the ledger
+    accept  single bets at 500 a second, signed, timed from when they were due: at the door that
+            gathers them, in this process, and then over HTTP, at that pace and at half of it. The
+            peer are the same requests without a choice, refused before the ledger
     close   a dealer in a process of its own: how late its rounds close, and whether that grows. The
             peer asks the database for the time at the same moments, and does nothing else
 
@@ -25,8 +26,8 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ import uvloop
 from api.gatherer import Gatherer
 from casino.commands import Answer, Command, KeyReused, run_many
 from casino.rounds import tables
+from casino.rounds.bets import receipt
 from casino.samples import opening
 from casino.sealed import Sealer
 from chains.beacons import Beacon, Drawn
@@ -151,6 +153,9 @@ def copied(url: str) -> float:
 async def accept(url: str, seconds: float, folder: Path) -> None:
     dealt, players = await seated()
     await dealt.batch(1, opens_in=-5, period=3600, max_liability=BACKED)
+    await paced(taken(dealt, players), 2.0, RATE)  # plans are made
+    p50, p99 = await paced(taken(dealt, players), seconds, RATE)
+    print(f"accept: at the door {RATE} bets/s, p50 {p50:.1f} ms, p99 {p99:.1f} ms (aim: {P99_MS})")
     port, (secret, known) = free_port(), keys.fresh("bench", ["rounds:bet"])
     async with redis.start(folder / "redis") as told:
         environment = {
@@ -165,19 +170,65 @@ async def accept(url: str, seconds: float, folder: Path) -> None:
         child = spawn("api", command, log=folder / "api.log", env=environment)
         try:
             await until_ready(child, lambda: answers(port))
-            await paced(port, requests(dealt, players, secret), 2.0, 200)  # it wakes up
-            bare = await paced(port, requests(dealt, players, secret, {}), seconds, 422)
-            before = usage(child.process.pid).cpu_s
-            full = await paced(port, requests(dealt, players, secret), seconds, 200)
-            cpu_ms = (usage(child.process.pid).cpu_s - before) / (RATE * seconds) * 1000
+            with lines(port) as idle:
+                refused = said(idle, port, requests(dealt, players, secret, {}), 422)
+                given = said(idle, port, requests(dealt, players, secret), 200)
+                await paced(given, 2.0, RATE // 2)  # it wakes up
+                for rate in (RATE // 2, RATE):
+                    bare = await paced(refused, seconds, rate)
+                    before = usage(child.process.pid).cpu_s
+                    full = await paced(given, seconds, rate)
+                    cpu_ms = (usage(child.process.pid).cpu_s - before) / (rate * seconds) * 1000
+                    print(
+                        f"accept: over HTTP {rate} bets/s, p50 {full[0]:.1f} ms, p99 {full[1]:.1f}"
+                        f" ms; refused before the ledger p50 {bare[0]:.1f} ms, p99 {bare[1]:.1f}"
+                        f" ms, {full[0] / bare[0]:.1f}x and {full[1] / bare[1]:.1f}x; a bet takes"
+                        f" {cpu_ms:.2f} ms of the API, its signature {signed_us() / 1000:.2f} ms"
+                    )
         finally:
             await child.stop()
-    print(
-        f"accept: at {RATE} bets/s p50 {full[0]:.1f} ms, p99 {full[1]:.1f} ms (aim: {P99_MS:.0f});"
-        f" refused before the ledger p50 {bare[0]:.1f} ms, p99 {bare[1]:.1f} ms,"
-        f" {full[0] / bare[0]:.1f}x and {full[1] / bare[1]:.1f}x; of the processor a bet takes"
-        f" {cpu_ms:.2f} ms of the API, its signature {signed_us() / 1000:.2f} ms"
-    )
+
+
+Ask = Callable[[], Awaitable[bool]]
+
+
+def taken(dealt: Dealt, players: list[int]) -> Ask:
+    """One bet more through the gathering door, and the signature that it was taken."""
+    door: Gatherer[Command, Answer | KeyReused] = Gatherer(run_many)
+    turn = itertools.cycle(players)
+
+    async def ask() -> bool:
+        answer = await door.ask(dealt.bet(next(turn)))
+        assert isinstance(answer, Answer)
+        assert answer.code is None
+        sign(receipt(dealt.table, answer.body).digest)
+        return True
+
+    return ask
+
+
+@contextmanager
+def lines(port: int) -> Iterator[list[Line]]:
+    idle = [Line(port) for _ in range(64)]
+    try:
+        yield idle
+    finally:
+        for line in idle:
+            line.close()
+
+
+def said(idle: list[Line], port: int, given: Iterator[bytes], expected: int) -> Ask:
+    """One request more; False for an answer that too much waits."""
+
+    async def ask() -> bool:
+        line = idle.pop() if idle else Line(port)
+        status = await line.ask(next(given))
+        if status not in (expected, 503):
+            raise RuntimeError(f"answered {status}, not {expected}")
+        idle.append(line)
+        return status == expected
+
+    return ask
 
 
 def requests(
@@ -196,35 +247,26 @@ def requests(
         yield head.encode() + body
 
 
-async def paced(
-    port: int, given: Iterator[bytes], seconds: float, expected: int
-) -> tuple[float, float]:
-    """The p50 and p99 of how long requests took from when they were due, in milliseconds.
+async def paced(ask: Ask, seconds: float, rate: int) -> tuple[float, float]:
+    """The p50 and p99 of how long something took from when it was due, in milliseconds.
 
     A house that is overrun says so, and its answer is none: it took for ever.
     """
     took: list[float] = []
-    idle = [Line(port) for _ in range(64)]
     running: set[asyncio.Task[None]] = set()
 
     async def one(due: float) -> None:
-        line = idle.pop() if idle else Line(port)
-        status = await line.ask(next(given))
-        if status not in (expected, 503):
-            raise RuntimeError(f"answered {status}, not {expected}")
-        took.append((time.perf_counter() - due) * 1000 if status == expected else math.inf)
-        idle.append(line)
+        answered = await ask()
+        took.append((time.perf_counter() - due) * 1000 if answered else math.inf)
 
     began = time.perf_counter()
-    for number in range(int(RATE * seconds)):
-        due = began + number / RATE
+    for number in range(int(rate * seconds)):
+        due = began + number / rate
         pause = due - time.perf_counter()
         if pause > 0:
             await asyncio.sleep(pause)
         running.add(asyncio.create_task(one(due)))
     await asyncio.gather(*running)
-    for line in idle:
-        line.close()
     took.sort()
     return statistics.median(took), took[int(len(took) * 0.99)]
 
@@ -333,7 +375,7 @@ async def run(seconds: float, rounds: int) -> None:
         session.configure(url)
         try:
             await settle(url)
-            await accept(url, seconds / 2, folder)
+            await accept(url, seconds / 4, folder)
             await close(url, rounds, folder)
         finally:
             await session.close()

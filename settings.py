@@ -343,6 +343,7 @@ class Settings(BaseSettings):
     seed_batch: int = Field(default=1024, ge=1, le=65536)
     keeper_max_fee_gwei: float = Field(default=100.0, gt=0)
     keeper_renew_s: float = Field(default=15.0, ge=1)
+    keeper_max_price_microlamports: int = Field(default=1_000_000, ge=0)
     withdrawals: dict[str, WithdrawalLimits] = {}
 
     drand_urls: list[HttpUrl] = Field(default=DRAND_ENDPOINTS, min_length=1, repr=False)

@@ -139,6 +139,8 @@ def troubles(report: Report) -> list[str]:
             said.append(f"the table {name} is stopped: a seed was not at its bond in time")
         elif not table["commits"]:
             said.append(f"the table {name} gets no more rounds; /api/tables says why")
+        if table["skipped"]:
+            said.append(f"{table['skipped']} rounds of {name} never open: their seeds came late")
         if table["late"]:
             said.append(f"{table['late']} rounds of {name} should be over")
     for booth in report.get("pairs", []):

@@ -23,6 +23,7 @@ TABLES = (
     ("open", "Whether a table takes bets."),
     ("commits", "Whether a table gets more rounds."),
     ("late", "Rounds that should be over."),
+    ("skipped", "Rounds of the newest batch whose seeds became final too late to open."),
 )
 
 PAIRS = (

@@ -215,7 +215,8 @@ class SolanaHouse:
         args = {"root": batch.root, "first": batch.first, "count": batch.count, "kind": 0}
         args["reveal_by"] = batch.reveal_by
         keeper = {"keeper": self._sender.key.pubkey()}
-        return await self._sender.send([self._casino.call("commit", args, keeper)])
+        call = self._casino.call("commit", args, keeper)  # its deadline differs from try to try
+        return await self._sender.send([call], about=("commit", self.address, batch.first))
 
     async def confirm(self, tx: str) -> int:
         return await self._sender.confirm(tx)

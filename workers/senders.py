@@ -99,5 +99,6 @@ def wallet(settings: Settings, one: Planned, wallets: Wallets) -> evm.Sender | s
             wallets[name] = evm.Sender(rpc, one.key.key, most_fee=most_fee, renew_s=renew_s)
         else:
             assert isinstance(one.key, Keypair)
-            wallets[name] = solana.Sender(rpc, one.key, reuse_s=1.0)
+            most_price = settings.keeper_max_price_microlamports
+            wallets[name] = solana.Sender(rpc, one.key, reuse_s=1.0, most_price=most_price)
     return wallets[name]

@@ -113,6 +113,9 @@ ORDER BY first LIMIT 4
 RELEASED = b"""
 UPDATE round_batches SET released_at = clock_timestamp() WHERE table_id = %s AND first = %s
 """
+SKIPPED_OF = b"""
+SELECT count(*) FROM rounds WHERE table_id = %s AND batch_first = %s AND state = 'skipped'
+"""
 STOPPED = b"SELECT paused_at IS NOT NULL FROM round_tables WHERE id = %s"
 PAUSE = b"UPDATE round_tables SET paused_at = clock_timestamp() WHERE id = %s AND paused_at IS NULL"
 
@@ -303,12 +306,11 @@ class TableKeeper:
             await self.connection.execute(CONFIRMED, (*place, self.table.id, first))
             await courses.schedule(self.connection, self.table, first)
         await self.trouble(None)
-        logger.info(
-            "{}: rounds {} to {} are final",
-            self.table.name,
-            first,
-            first + batch.schedule.count - 1,
-        )
+        name, last = self.table.name, first + batch.schedule.count - 1
+        logger.info("{}: rounds {} to {} are final", name, first, last)
+        [(skipped,)] = await self._rows(SKIPPED_OF, self.table.id, first)
+        if skipped:  # and /health says so until a later batch is in time
+            logger.error("{}: {} of them never open, they are final too late", name, skipped)
 
     async def forget(self, first: int) -> None:
         async with self.connection.transaction():

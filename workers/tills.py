@@ -164,7 +164,7 @@ class SolanaTill:
             await self._sender.tried(calls)
         except SolanaRefused as error:
             least = await self._sender.rpc.rent(PAID) + await self._sender.rpc.rent(RECEIPT)
-            least += SIGNATURE_LAMPORTS
+            least += SIGNATURE_LAMPORTS + self._sender.extra(calls)
             poor = await self._sender.rpc.balance(self._sender.address) < least
             raise obstacle(self._casino.error(error.code), error, poor=poor) from error
 
@@ -186,7 +186,7 @@ class SolanaTill:
         await self._sender.broadcast(payments[-1].raw)
 
     async def renew(self) -> None:
-        """Nothing rises here: a tx lands within its blockhash's life, or never."""
+        """Nothing rises here: what a tx offers stays, and the one after it offers more."""
 
     async def free(self) -> int:
         """What no open bet can claim and rent does not need."""

@@ -24,11 +24,16 @@ SELECT name, holds, error IS NULL AS known, faults, since,
 FROM laws ORDER BY name
 """
 # A round is over on time or late; a table without rounds to come has a trouble, or nobody keeps it.
+# What was skipped of the newest batch is said until a later one is in time.
 TABLES = """
 SELECT t.name AS "table", t.trouble IS NULL AS commits, t.paused_at IS NULL AS open, (
     SELECT count(*) FROM rounds WHERE table_id = t.id AND state IN ('waiting', 'closed', 'drawn')
         AND closes_at < clock_timestamp() - make_interval(secs => %(late_s)s)
-) AS late
+) AS late, (
+    SELECT count(*) FROM rounds WHERE table_id = t.id AND state = 'skipped' AND number >= (
+        SELECT max(first) FROM round_batches WHERE table_id = t.id AND state = 'confirmed'
+    )
+) AS skipped
 FROM round_tables t ORDER BY t.name
 """
 # A pair waits for finality and a beacon, and its reveal for finality again.

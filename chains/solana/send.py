@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import hashlib
 import re
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 import msgspec
+from solders.compute_budget import set_compute_unit_limit, set_compute_unit_price
 from solders.hash import Hash, ParseHashError
 from solders.instruction import AccountMeta, Instruction
 from solders.keypair import Keypair
@@ -34,6 +36,12 @@ INTEGERS = {
     "i64": 8,
 }
 POLL_S = 0.1
+# What is offered for a compute unit, in millionths of a lamport: nothing at first, then this, then
+# twice as much each time.
+FIRST_PRICE = 10_000
+UNITS = 200_000  # what the runtime gives an instruction that asks for nothing
+PRICING_UNITS = 1_000  # more than the two instructions use that set limit and price
+OFFERED_S = 600.0  # how long an offer is remembered: a blockhash serves for a tenth of that
 SIMULATED = -32002  # the code of a preflight that failed
 KNOWN = re.compile(r"already been processed|alreadyprocessed", re.IGNORECASE)
 Taken = Annotated[str, msgspec.Meta(pattern="^[1-9A-HJ-NP-Za-km-z]{64,88}$")]
@@ -164,6 +172,33 @@ class Signed:
     last_valid: int
 
 
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What was offered for a compute unit when something was signed last, and when that was."""
+
+    price: int
+    blockhash: Hash
+    at: float
+
+
+def risen(price: int, cap: int) -> int:
+    """What is offered for a compute unit when so much was not enough."""
+    return min(max(FIRST_PRICE, 2 * price), cap)
+
+
+def priced(instructions: Sequence[Instruction], price: int) -> list[Instruction]:
+    """The same, at so many millionths of a lamport for each compute unit that they may use."""
+    if not price:
+        return list(instructions)
+    limit = set_compute_unit_limit(units(instructions))
+    return [limit, set_compute_unit_price(price), *instructions]
+
+
+def units(instructions: Sequence[Instruction]) -> int:
+    """The compute units that these may use; they are paid for, used or not."""
+    return UNITS * len(instructions) + PRICING_UNITS
+
+
 def custom(err: Any) -> int | None:
     """The number that a program ended with, in an error as Solana says it."""
     match err:
@@ -186,14 +221,19 @@ class Sender:
     """One signer on one network. A context manager; sends in parallel as often as asked.
 
     `reuse_s` is how long one blockhash serves: equal instructions within it are one transaction.
-    Closes the `Rpc` it is given.
+    What is signed again under another one did not land, so more is offered for it: up to
+    `most_price` millionths of a lamport for a compute unit, by default nothing ever. Closes the
+    `Rpc` it is given.
     """
 
-    def __init__(self, rpc: Rpc | str, key: Keypair, *, reuse_s: float = 0.0) -> None:
+    def __init__(
+        self, rpc: Rpc | str, key: Keypair, *, reuse_s: float = 0.0, most_price: int = 0
+    ) -> None:
         self.key = key
         self.rpc = Rpc([rpc], rate=1_000) if isinstance(rpc, str) else rpc
-        self._reuse_s = reuse_s
+        self._reuse_s, self._most_price = reuse_s, most_price
         self._blockhash: tuple[float, Hash | None] = (0.0, None)
+        self._offers: dict[Hashable, Offer] = {}  # the oldest first
 
     @property
     def address(self) -> str:
@@ -205,19 +245,36 @@ class Sender:
     async def __aexit__(self, *_: object) -> None:
         await self.rpc.close()
 
-    async def send(self, instructions: Sequence[Instruction], *signers: Keypair) -> str:
-        """Sign and send; the signature. Raises `SendRefused` when the preflight fails."""
-        signed = self._signed(instructions, await self._latest(), signers)
+    async def send(
+        self, instructions: Sequence[Instruction], *signers: Keypair, about: Hashable = None
+    ) -> str:
+        """Sign and send; the signature. Raises `SendRefused` when the preflight fails.
+
+        `about` says what this is where its instructions differ from one try to the next.
+        """
+        blockhash = await self._latest()
+        what = about or _digest(instructions)
+        offer = self._offer(what, blockhash)
+        signed = self._signed(priced(instructions, offer.price), blockhash, signers)
         await self.broadcast(bytes(signed))
+        self._remember(what, offer)  # what no node took was not too cheap
         return str(signed.signatures[0])
 
     async def sign(self, instructions: Sequence[Instruction]) -> Signed:
         """A tx of its own, which nobody else has yet."""
         latest = await self._ask_latest()
-        made = self._signed(instructions, _hash(latest), ())
         if not latest.last_valid_block_height:
             raise RpcError("getLatestBlockhash: it does not say how long it serves")
+        blockhash, what = _hash(latest), _digest(instructions)
+        offer = self._offer(what, blockhash)
+        made = self._signed(priced(instructions, offer.price), blockhash, ())
+        self._remember(what, offer)
         return Signed(str(made.signatures[0]), bytes(made), latest.last_valid_block_height)
+
+    def extra(self, instructions: Sequence[Instruction]) -> int:
+        """The lamports, beyond those for signatures, that these cost if they are signed now."""
+        price = self._offer(_digest(instructions), None).price
+        return -(-price * units(instructions) // 10**6)
 
     async def broadcast(self, raw: bytes) -> None:
         """Give a signed tx to a node, as often as you like. Raises `SendRefused`."""
@@ -231,7 +288,8 @@ class Sender:
 
     async def tried(self, instructions: Sequence[Instruction]) -> None:
         """Raises `SendRefused` if the programs would refuse now. What is shown could never land."""
-        never = self._signed(instructions, Hash.default(), ())
+        price = self._offer(_digest(instructions), None).price
+        never = self._signed(priced(instructions, price), Hash.default(), ())
         raw = base64.b64encode(bytes(never)).decode()
         options = {"encoding": "base64", "commitment": "confirmed", "replaceRecentBlockhash": True}
         asked = await self.rpc.node.ask(
@@ -279,6 +337,28 @@ class Sender:
         message = MessageV0.try_compile(self.key.pubkey(), list(instructions), [], blockhash)
         return VersionedTransaction(message, [self.key, *signers])
 
+    def _offer(self, what: Hashable, blockhash: Hash | None) -> Offer:
+        """What to offer for something under a blockhash, None for one that nothing had before."""
+        now = asyncio.get_running_loop().time()
+        before = self._offers.get(what)
+        if before is None or now - before.at > OFFERED_S:
+            price = 0
+        elif before.blockhash == blockhash:
+            price = before.price  # the same tx
+        else:
+            price = risen(before.price, self._most_price)
+        return Offer(price, blockhash or Hash.default(), now)
+
+    def _remember(self, what: Hashable, offer: Offer) -> None:
+        if not self._most_price:
+            return
+        self._offers.pop(what, None)
+        self._offers[what] = offer
+        for old, one in list(self._offers.items()):
+            if offer.at - one.at <= OFFERED_S:
+                break
+            del self._offers[old]
+
     async def _latest(self) -> Hash:
         at, blockhash = self._blockhash
         now = asyncio.get_running_loop().time()
@@ -290,6 +370,14 @@ class Sender:
     async def _ask_latest(self) -> Latest:
         asked = await self.rpc.node.ask("getLatestBlockhash", [CONFIRMED], LatestBlockhash)
         return asked.value
+
+
+def _digest(instructions: Sequence[Instruction]) -> bytes:
+    """What instructions are known by: equal ones do the same."""
+    said = hashlib.sha256()
+    for one in instructions:
+        said.update(bytes(one))
+    return said.digest()
 
 
 def _hash(latest: Latest) -> Hash:

@@ -33,6 +33,8 @@ from tests.chains.moody import SECRET, TROUBLES, Moody, failed, moody, result
 
 GWEI, GAS = 10**9, 21_000
 SEND = "eth_sendRawTransaction"
+SIGNATURE, PURSE = 5_000, 10**9  # lamports
+PURSES: dict[str, int] = {}  # what each payer has left
 
 
 @pytest.fixture(scope="module")
@@ -319,9 +321,9 @@ async def test_a_noted_tx_of_a_life_before_keeps_its_number_and_is_offered_more(
         assert pool.kept == {}
 
 
-def pays(sender: solana.Sender) -> Any:
+def pays(sender: solana.Sender, lamports: int = 1) -> Any:
     who = sender.key.pubkey()
-    return transfer(TransferParams(from_pubkey=who, to_pubkey=who, lamports=1))
+    return transfer(TransferParams(from_pubkey=who, to_pubkey=who, lamports=lamports))
 
 
 async def test_every_url_is_asked_in_turn(ether: Anvil, sol: Surfpool) -> None:
@@ -360,6 +362,99 @@ async def test_a_tx_taken_by_a_node_that_did_not_say_so_is_sent_once(
     async with moody(sol.rpc_url, Forgetful) as node, solana.Sender(node.url, sol.payer) as payer:
         assert await payer.confirm(await payer.send([pays(payer)]))
         assert node.methods.count("sendTransaction") == 2
+
+
+async def cost(payer: solana.Sender, tx: str) -> int:
+    """The lamports beyond its signature that a tx cost; what is sent next has another blockhash."""
+    slot = await payer.confirm(tx)
+    left = await payer.balance(payer.key.pubkey())
+    await payer.after(slot)
+    payer._blockhash = (0.0, None)
+    PURSES[payer.address], before = left, PURSES.get(payer.address, PURSE)
+    return before - left - SIGNATURE
+
+
+@pytest.fixture
+async def door(sol: Surfpool) -> AsyncIterator[Moody]:
+    async with moody(sol.rpc_url) as node:
+        yield node
+
+
+@pytest.fixture
+async def payer(sol: Surfpool, door: Moody) -> AsyncIterator[solana.Sender]:
+    """Somebody who offers at most four times what is offered first; it keeps its blockhash."""
+    most = 4 * solana.FIRST_PRICE
+    async with (
+        solana.Sender(sol.rpc_url, sol.payer) as bank,
+        solana.Sender(door.url, Keypair(), reuse_s=3_600, most_price=most) as sender,
+    ):
+        gift = TransferParams(
+            from_pubkey=bank.key.pubkey(), to_pubkey=sender.key.pubkey(), lamports=PURSE
+        )
+        await bank.confirm(await bank.send([transfer(gift)]))
+        yield sender
+
+
+async def test_what_is_signed_again_on_solana_offers_more_up_to_the_cap(
+    payer: solana.Sender,
+) -> None:
+    """And that is what it costs when it lands: the first try nothing beyond its signature."""
+    costs = []
+    for _ in range(5):
+        extra = payer.extra([pays(payer)])
+        costs.append(await cost(payer, await payer.send([pays(payer)])))
+        assert costs[-1] == extra
+    first = solana.FIRST_PRICE * (solana.UNITS + solana.PRICING_UNITS) // 10**6
+    assert costs == [0, first, 2 * first, 4 * first, 4 * first]
+
+
+async def test_the_same_under_the_same_blockhash_is_the_same_tx_and_offers_no_more(
+    payer: solana.Sender,
+) -> None:
+    txs = [await payer.send([pays(payer)]) for _ in range(3)]
+    assert len(set(txs)) == 1
+    assert payer.extra([pays(payer)]) > 0  # the next would
+    assert payer.extra([pays(payer, 2)]) == 0  # and something else would not
+
+
+async def test_what_no_node_took_was_not_too_cheap(
+    payer: solana.Sender, door: Moody, restless: None
+) -> None:
+    door.mood = lambda methods: TROUBLES["down"]() if "sendTransaction" in methods else None
+    for _ in range(3):
+        with pytest.raises(ChainError):
+            await payer.send([pays(payer)])
+        payer._blockhash = (0.0, None)
+    assert payer.extra([pays(payer)]) == 0
+
+
+async def test_what_differs_from_try_to_try_is_known_by_its_name(payer: solana.Sender) -> None:
+    txs = (payer.send([pays(payer, lamports)], about="a batch") for lamports in (1, 2))
+    first, second = [await cost(payer, await tx) for tx in txs]
+    assert (first, second > 0) == (0, True)
+
+
+async def test_a_signed_payment_offers_more_than_the_one_that_never_landed(
+    payer: solana.Sender,
+) -> None:
+    """What was signed stays as it is, however often it is sent: one payment, one tx."""
+    await payer.sign([pays(payer)])
+    await payer.after(await payer.rpc.head())
+    extra, signed = payer.extra([pays(payer)]), await payer.sign([pays(payer)])
+    assert extra > 0
+    await payer.after(await payer.rpc.head())
+    for _ in range(2):
+        await payer.broadcast(signed.raw)
+    assert await cost(payer, signed.tx) == extra
+
+
+async def test_a_sender_that_may_offer_nothing_never_does(sol: Surfpool) -> None:
+    async with solana.Sender(sol.rpc_url, sol.payer) as payer:
+        for _ in range(2):
+            slot = await payer.confirm(await payer.send([pays(payer)]))
+            await payer.after(slot)
+        assert payer.extra([pays(payer)]) == 0
+        assert payer._offers == {}
 
 
 async def test_a_tx_that_waits_where_a_node_did_not_say_so_is_known_there(ether: Anvil) -> None:

@@ -108,8 +108,8 @@ def looked(count: object) -> dict[str, Any]:
             for one in UNPAID
         ],
         "tables": [
-            {"table": "<table>", "open": False, "commits": False, "late": 0},
-            {"table": "<table>", "open": True, "commits": False, "late": count},
+            {"table": "<table>", "open": False, "commits": False, "late": 0, "skipped": 0},
+            {"table": "<table>", "open": True, "commits": False, "late": count, "skipped": count},
         ],
         "pairs": [
             {"program": "<address>", "commits": False, "waiting": count, "unrevealed": count}

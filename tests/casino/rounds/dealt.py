@@ -86,11 +86,12 @@ class Dealt:
                 b"INSERT INTO round_batches (table_id, first, count, root, opens, period, lead,"
                 b" reveal_window, beacon, max_liability, signer, pay_id, state, tx, position,"
                 b" committed_at, confirmed_at)"
-                b" VALUES (%s, %s, %s, %s, ceil(extract(epoch FROM now()))::bigint + %s, %s, 1, 60,"
+                b" VALUES (%s, %s, %s, %s, ceil(extract(epoch FROM now()))::bigint + %s, %s, 1, %s,"
                 b" 'block', %s, %s, %s, 'confirmed', '0xcc', 7, 1,"
                 b" now() + make_interval(secs => %s))",
                 (
-                    *(self.table.id, first, count, root, opens_in, period, most, sign.address),
+                    *(self.table.id, first, count, root, opens_in, period),
+                    *(set.get("reveal_window", 60), most, sign.address),
                     *(self.table.pay_id, set.get("late_s", -3600)),
                 ),
             )

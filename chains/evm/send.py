@@ -335,7 +335,7 @@ class Sender:
         market = await self._look(afresh=len(self._waiting) >= MOST_WAITING)
         if len(self._waiting) >= MOST_WAITING:
             raise SendRefused(f"{len(self._waiting)} txs of {self.address} wait already")
-        if self._tx_nonce is None:
+        if self._tx_nonce is None or self._gaps(market):
             self._tx_nonce = await self._next(market)
         filled = {**call, "gas": call.get("gas") or await self._gas(call)}
         nonce, fees = self._tx_nonce, Fees.of(market, self._most_fee)
@@ -401,17 +401,24 @@ class Sender:
         """The next number: beyond what the node knows of, and what another one took just now.
 
         Txs that wait and are not ours to send again, such as those of a life before this one, may
-        be stuck: in time they make room for one that does nothing, at the market's price.
+        be stuck: in time they make room for one that does nothing, at the market's price. So does
+        what landed and was dropped with its block by a reorg, where later ones wait for it.
         """
         asked = [self.address, "pending"]
         pending = int(await self._ask("eth_getTransactionCount", asked, Quantity), 16)
-        room = {"to": self.address, "value": 0, "gas": NOTHING_GAS}
-        for nonce in range(market.landed, min(pending, market.landed + MOST_WAITING)):
-            unknown = Waiting(room, Fees(0, 0), _now(), market.height, ())
-            self._waiting.setdefault(nonce, unknown)
         recent = _now() - 4 * self._renew_s
         mine = [nonce + 1 for nonce, one in self._waiting.items() if one.sent_at > recent]
-        return max([pending, *mine])
+        following = max([pending, *mine])
+        room = {"to": self.address, "value": 0, "gas": NOTHING_GAS}
+        for nonce in range(market.landed, min(following, market.landed + MOST_WAITING)):
+            unknown = Waiting(room, Fees(0, 0), _now(), market.height, ())
+            self._waiting.setdefault(nonce, unknown)
+        return following
+
+    def _gaps(self, market: Market) -> bool:
+        """Whether the chain waits for a number that we count as landed: a reorg took it away."""
+        beyond = self._tx_nonce is not None and self._tx_nonce > market.landed
+        return beyond and market.landed not in self._waiting
 
     async def _gas(self, call: TxParams) -> int:
         asked = {**call, "from": self.address, "value": hex(call.get("value", 0))}

@@ -284,6 +284,18 @@ async def test_what_cannot_be_noted_is_not_sent(pool: Pool) -> None:
         assert pool.kept == {}
 
 
+async def test_a_number_that_a_reorg_took_away_is_used_again(ether: Anvil) -> None:
+    """Or all that comes after it would wait for ever."""
+    async with evm.Sender(ether.rpc_url, evm_key(36)) as sender:
+        tx = await sender.send(nothing(sender))
+        await sender.confirm(tx)
+        sender._market = None
+        assert not await sender.waits(tx)
+        await sender.rpc.node.ask("anvil_reorg", [1, []], object)
+        sender._market = None
+        assert await sender.confirm(await sender.send(nothing(sender)), timeout_s=5)
+
+
 class Killed(BaseException):
     """The process ends here."""
 

@@ -143,6 +143,7 @@ async def house(tmp_path: Path, fresh_database: Callable[[], str]) -> AsyncItera
             rpc={"evm-local": [node.rpc_url]},
             rpc_rate=1_000,
             keeper_evm_key=keeper,
+            keeper_renew_s=1.0,
             seed_key=KEY,
             tables=[table],
         )
@@ -354,7 +355,9 @@ async def test_a_commitment_that_a_reorg_took_away_is_made_again(house: House) -
         async with asyncio.timeout(30):
             while await house.rows(SCHEDULED) != [(True,)]:
                 await keeper.tick()
-                await house.mine()
+                await asyncio.sleep(0.1)
+                if await keeper.bond.committed("dice", 0, finalized=False) is not None:
+                    await house.mine()
     assert len(house.sent) == 2
     assert len(set(house.sent)) == 1
     [committed] = await house.said("RoundsCommitted")

@@ -27,12 +27,12 @@ from workers import senders
 from workers import tables as room
 from workers.bonds import Bond, Committed, Statement
 from workers.leader import connect
-from workers.rests import RESEND_S
 from workers.tables import TableKeeper, Unconfirmed, place
 
 KEY = "5e" * 32
 ROUNDS, PERIOD, WINDOW = 3, 20, 600
 MOST_LIABLE = 10**15
+AHEAD_S = 300
 SETUP = f"""
 INSERT INTO networks (network, name, chain) VALUES ('eip155:31337', 'evm-local', 'evm');
 INSERT INTO assets (id, symbol, scale) VALUES ('{ASSET}', 'EUR', 2);
@@ -73,6 +73,7 @@ class House:
     settings: Settings
     sent: list[tuple[int, bytes]] = field(default_factory=list)
     early: list[int] = field(default_factory=list)
+    table: tables.Table | None = None  # looked at once: its pay table takes a second to check
 
     @property
     def address(self) -> str:
@@ -111,15 +112,18 @@ class House:
 
 
 @pytest.fixture
-async def house(tmp_path: Path, fresh_database: Callable[[], str]) -> AsyncIterator[House]:
+async def house(
+    tmp_path: Path, fresh_database: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[House]:
     url, keeper = fresh_database(), players.evm_key(1)
+    # However slow this machine is, seeds are final before their first round.
+    monkeypatch.setattr(room, "LEAST_AHEAD_S", float(AHEAD_S))
     async with (
         anvil.start(tmp_path / "anvil", block_time_s=None) as node,
         evm.Sender(node.rpc_url, players.evm_key(0)) as owner,
     ):
         mine, signer = str(Account.from_key(keeper).address), "0x" + sign.address.hex()
-        # As much as one batch needs, and not as much as two.
-        most = 2 * ROUNDS * MOST_LIABLE * 3 // 2
+        most = 3 * ROUNDS * MOST_LIABLE  # as much as one batch needs, and not as much as two
         bond = await deploy.bond_to_evm(owner, mine, signer, bond=most)
         table = TableSetting(
             name="dice",
@@ -250,12 +254,15 @@ async def keeping(house: House, point: str = "") -> AsyncIterator[TableKeeper]:
     """A keeper as a fresh process would make it; whatever it held is gone afterwards."""
     wallets: senders.Wallets = {}
     async with await connect(house.settings) as connection:
-        made = await room.begin(house.settings, house.settings.tables[0], connection, wallets)
-        assert made is not None
-        bond = cast(Bond, Mortal(made.bond, house, point))
+        setting = house.settings.tables[0]
+        house.table = house.table or await room.declared(house.settings, setting, connection)
+        assert house.table is not None
+        met = await room.met(house.settings, setting, house.table.network, wallets)
+        assert met is not None
+        bond = cast(Bond, Mortal(met, house, point))
         sealer = (MortalSealer if point == "in mid drawing" else Sealer)(bytes.fromhex(KEY))
         try:
-            yield MortalKeeper(made.table, made.pace, bond, connection, sealer)
+            yield MortalKeeper(house.table, room.paced(setting), bond, connection, sealer)
         finally:
             for wallet in wallets.values():
                 await wallet.rpc.close()
@@ -370,7 +377,7 @@ async def test_a_commitment_that_a_reorg_took_away_is_made_again(house: House) -
 async def test_a_commitment_that_a_reorg_took_away_for_too_long_is_dropped(house: House) -> None:
     """Nobody saw its seeds, so they are forgotten, and no round ever opens on them."""
     async with dropped(house) as keeper:
-        await house.ask("evm_increaseTime", int(2 * RESEND_S) + 60)
+        await house.ask("evm_increaseTime", 2 * AHEAD_S)
         await house.mine()
         keeper.rests.again_at.clear()
         await keeper.carry((await keeper.unconfirmed())[0])

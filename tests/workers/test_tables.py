@@ -227,7 +227,8 @@ async def test_roots_are_anchored_several_in_one_tx_and_each_within_a_minute_of_
 ) -> None:
     await dealt.batch(12, opens_in=-5, period=period, reveal_window=600)
     await dealt.sealed(lambda number, seed: SEALER.seal(place(dealt.table, number), seed))
-    chain, over, waited = Chain(free=0), 0, {}
+    waited: dict[int, float] = {}
+    chain, over = Chain(free=0), 0
     async with keeping(dealt, chain) as keeper:
         for _ in range(150):
             await passed(dealt, period / 4)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 
@@ -64,8 +65,13 @@ def params(game: Game, choice: Any, pays: Any) -> bytes:
     return digest(game, pays) + encoded
 
 
-def check_band(game: Game, pays: Any) -> None:
-    """Raises `OutsideBand` unless every choice the table offers returns 88 to 89 percent."""
+@lru_cache(maxsize=64)  # a table is checked wherever one is named, and thousands of choices count
+def check_band(game: Game, pays: Any) -> tuple[Fraction, Fraction]:
+    """The ends of what comes back of stakes.
+
+    Raises `OutsideBand` unless every choice the table offers returns 88 to 89 percent.
+    """
     low, high = game.bounds(pays)
     if low < BAND[0] or high > BAND[1]:
         raise OutsideBand(game.NAME, low, high)
+    return low, high

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 
@@ -65,7 +64,6 @@ def params(game: Game, choice: Any, pays: Any) -> bytes:
     return digest(game, pays) + encoded
 
 
-@lru_cache(maxsize=64)  # a table is checked wherever one is named, and thousands of choices count
 def check_band(game: Game, pays: Any) -> tuple[Fraction, Fraction]:
     """The ends of what comes back of stakes.
 

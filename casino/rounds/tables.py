@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -124,7 +125,7 @@ async def keep(connection: rows.Connection, game: str, pays: Any) -> int:
     rules = GAMES.get(game)
     if rules is None:
         raise BadTable(f"no game is called {game}")
-    low, high = _in_band(rules, pays)
+    low, high = _in_band(game, pays)
     digest = paytables.digest(rules, pays).hex()
     values = (game, digest, pays.encoded(), round(low * BP), round(high * BP))
     await connection.execute(KEEP, values)
@@ -157,13 +158,14 @@ async def _check_pays(connection: rows.Connection, table: Table) -> None:
     found = await tuples(connection, PAYS_OF, table.pay_id, table.game)
     if not found:
         raise BadTable(f"{table.game} has no pay table of the number {table.pay_id}")
-    _in_band(table.rules, type(table.rules.PAYS).decoded(bytes(found[0][0])))
+    _in_band(table.game, type(table.rules.PAYS).decoded(bytes(found[0][0])))
 
 
-def _in_band(rules: Game, pays: Any) -> tuple[Fraction, Fraction]:
+@lru_cache(maxsize=64)  # thousands of choices are counted, and nothing about them ever changes
+def _in_band(game: str, pays: Any) -> tuple[Fraction, Fraction]:
     """The ends of what comes back of stakes. Raises `BadTable` for a pay table outside the band."""
     try:
-        return paytables.check_band(rules, pays)
+        return paytables.check_band(GAMES[game], pays)
     except paytables.OutsideBand as error:
         raise BadTable(str(error)) from error
 

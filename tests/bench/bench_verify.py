@@ -95,7 +95,8 @@ async def with_a_node(folder: Path) -> None:
     ):
         bond = Evm(owner, (await EvmBond.deployed(owner)).program)
         file = folder / "round.json"
-        file.write_text(json.dumps({**await bond.play("dice"), "bet": None}))
+        proof = await bond.play("dice") | {"kind": "round"}
+        file.write_text(json.dumps({part: told for part, told in proof.items() if part != "bet"}))
         fairhouse: Path = Path(sys.executable).parent / "fairhouse"
         command: list[str | Path] = [fairhouse, "verify", "round", "dice.0"]
         command += ["--file", file, "--rpc", node.rpc_url]

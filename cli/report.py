@@ -6,21 +6,20 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import psycopg
 
-from cli import truth
+from cli import rounds, truth
+from cli.facts import fetched
 from cli.grounds import Grounds, Place
 from cli.household import Household
-from cli.proofs import drand, recover
 from cli.truth import Half
 from cli.watch import ENDS, Feed, Memory, Seen, follow_chain, follow_feed, latency
-from games.fairness.verify import FAILED, verify
 
 if TYPE_CHECKING:
     from cli.demo import Demo
 
 DEFAULT_S = 60.0
+LONG_ENOUGH_S = 60.0  # for a round with bets at every table, and a pair from first bet to reveal
 SETTLING_S = 60.0  # after the last bet
 AGREEING_S = 20.0  # after the last settlement
 HEAR_S = 15.0
@@ -51,19 +50,20 @@ async def measure(demo: Demo, ground: Grounds, house: Household) -> dict[str, An
         demo.say("the players stop; waiting for the last settlements")
         await settled(ground, demo)
         networks = await agreed(demo, ground, feed, seen)
-        pairs = await proved(demo)
+        tables = await rounds.played(demo, ground, feed)
+        pairs = await paired(demo, ground)
     finally:
         for task in watchers:
             task.cancel()
         await asyncio.gather(*watchers, return_exceptions=True)
     both = [ms for name, place in ground.places.items() for ms in heard(feed, place, seen[name])]
     return {
-        "ok": all(not one["differences"] and one["placed"] > 0 for one in networks.values())
-        and pairs["verified"] is not False,
+        "ok": well(networks, tables, pairs, must=seconds >= LONG_ENOUGH_S),
         "seconds": seconds,
         "wall_s": round(time.time() - began, 1),
         "woken": demo.wake,
         "networks": networks,
+        "tables": tables,
         "pairs": pairs,
         "feed_messages": len(feed.messages),
         "feed_connections": feed.connections,
@@ -73,26 +73,35 @@ async def measure(demo: Demo, ground: Grounds, house: Household) -> dict[str, An
     }
 
 
-async def proved(demo: Demo) -> dict[str, Any]:
+async def paired(demo: Demo, ground: Grounds) -> dict[str, Any]:
     """What was played of pairs, and whether the proof of the first retired one holds.
 
-    Without asking a node: that is `fairhouse verify pair`. None when none was retired in time.
+    None when none was retired in time.
     """
-    found: dict[str, Any] = {"bets": demo.party.pair_bets, "retired": len(demo.party.retired)}
-    found |= {"pair": None, "verified": None}
-    if not demo.party.retired:
-        return found
-    found["pair"] = pair = demo.party.retired[0]
-    deadline = asyncio.get_running_loop().time() + AGREEING_S
-    async with httpx.AsyncClient(base_url=demo.api_url, timeout=10) as client:
-        answer = await client.get(f"/api/pairs/{pair}/proof")
-        while answer.status_code == 409 and asyncio.get_running_loop().time() < deadline:
-            await asyncio.sleep(0.5)
-            answer = await client.get(f"/api/pairs/{pair}/proof")
-    if answer.status_code == 200:
-        steps = verify(answer.json(), recover=recover, drand=drand)
-        found["verified"] = FAILED not in {step.status for step in steps}
-    return found
+    party = demo.party
+    found: dict[str, Any] = {"bets": party.pair_bets, "retired": len(party.retired)}
+    pair = party.retired[0] if party.retired else None
+    if pair is None:
+        return found | {"pair": None, "verified": None}
+    verified = await rounds.proved(
+        demo, ground, lambda: fetched.pair_proof(pair, demo.api_url, None)
+    )
+    return found | {"pair": pair, "verified": verified}
+
+
+def well(
+    networks: dict[str, dict[str, Any]],
+    tables: dict[str, dict[str, Any]],
+    pairs: dict[str, Any],
+    *,
+    must: bool,
+) -> bool:
+    """Nothing differs, and what is proved holds; `must` there be rounds and a pair to prove."""
+    return (
+        all(not one["differences"] and one["placed"] > 0 for one in networks.values())
+        and rounds.well(tables, must=must)
+        and (pairs["verified"] is True or (pairs["retired"] == 0 and not must))
+    )
 
 
 def heard(feed: Feed, place: Place, seen: Seen) -> list[float]:

@@ -20,6 +20,7 @@ from websockets.exceptions import WebSocketException
 from cli.grounds import Place
 
 ENDS = ("bet.settled", "bet.refunded")
+CHANNELS = {"bet": "bets", "round": "rounds"}  # by how the types of their messages begin
 SAMPLE_S = 1.0
 
 
@@ -46,6 +47,21 @@ class Feed:
             if message["type"] in types and message["data"]["network"] == network
         )
 
+    def said(self, table: str) -> Counter[str]:
+        """How often each bet of a table was told of, and the end of each round with bets."""
+        mine = [one for _, one in self.messages if one["data"].get("table") == table]
+        told = {
+            kind: [one["data"] for one in mine if one["type"] == f"round.{kind}"]
+            for kind in ("bet", "closed", "settled")
+        }
+        played = {data["round"] for data in told["closed"] if data["bets"]}
+        return Counter(
+            [
+                *(str(data["bet"]) for data in told["bet"]),
+                *(str(data["round"]) for data in told["settled"] if data["round"] in played),
+            ]
+        )
+
     def latencies_ms(self, network: str, seen: Seen) -> list[float]:
         """From confirmed on the chain to received, for every message whose tx was noticed."""
         return [
@@ -56,14 +72,15 @@ class Feed:
 
 
 async def follow_feed(url: str, feed: Feed) -> None:
-    """Listen to all bets until cancelled; after a lost connection, from the last message on."""
-    last: dict[str, Any] | None = None
+    """Listen to all bets and rounds until cancelled; after a lost connection, from the last message
+    of each on."""
+    last: dict[str, dict[str, Any]] = {}
     while True:
         with contextlib.suppress(OSError, WebSocketException, TimeoutError):
             async with connect(url, max_size=2**24) as socket:
-                wish: dict[str, Any] = {"type": "subscribe", "channels": ["bets"]}
-                if last is not None:
-                    wish["since"] = {"bets": last}
+                wish: dict[str, Any] = {"type": "subscribe", "channels": [*CHANNELS.values()]}
+                if last:
+                    wish["since"] = last
                 await socket.send(orjson.dumps(wish).decode())
                 async for text in socket:
                     now = time.time()
@@ -71,11 +88,12 @@ async def follow_feed(url: str, feed: Feed) -> None:
                     if message["type"] == "subscribed":
                         feed.connections += 1
                         feed.joined.set()
-                    if not message["type"].startswith("bet."):
+                    channel = CHANNELS.get(message["type"].partition(".")[0])
+                    if channel is None:
                         continue
                     feed.messages.append((now, message))
                     if "epoch" in message:
-                        last = {"epoch": message["epoch"], "seq": message["seq"]}
+                        last[channel] = {"epoch": message["epoch"], "seq": message["seq"]}
         await asyncio.sleep(0.2)
 
 

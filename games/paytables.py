@@ -64,8 +64,12 @@ def params(game: Game, choice: Any, pays: Any) -> bytes:
     return digest(game, pays) + encoded
 
 
-def check_band(game: Game, pays: Any) -> None:
-    """Raises `OutsideBand` unless every choice the table offers returns 88 to 89 percent."""
+def check_band(game: Game, pays: Any) -> tuple[Fraction, Fraction]:
+    """The ends of what comes back of stakes.
+
+    Raises `OutsideBand` unless every choice the table offers returns 88 to 89 percent.
+    """
     low, high = game.bounds(pays)
     if low < BAND[0] or high > BAND[1]:
         raise OutsideBand(game.NAME, low, high)
+    return low, high

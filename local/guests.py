@@ -23,6 +23,7 @@ class Party:
     """What the guests did so far."""
 
     placed: int = 0
+    bets: dict[str, list[str]] = field(default_factory=dict)  # by table, as they were answered
     refused: int = 0
     codes: dict[str, int] = field(default_factory=dict)
     pair: str | None = None  # in play
@@ -88,6 +89,7 @@ async def sit(
             answer = await client.post(path, json=wish, headers=keyed)
             if answer.status_code == 200:
                 party.placed += 1
+                party.bets.setdefault(str(table["table"]), []).append(answer.json()["bet"])
             else:
                 party.refused += 1
                 code = answer.json().get("code", str(answer.status_code))

@@ -192,12 +192,15 @@ async def _told(request: Request, hub: Hub, table: Table) -> AsyncIterator[bytes
         first = await _shown(request, table)
         yield b"event: table\ndata: " + orjson.dumps(first, default=str) + b"\n\n"
         await hub.subscribe(listener, Subscribe(("rounds",), Filters(game=table.game), {}))
+        loop = asyncio.get_running_loop()
+        due = loop.time() + BEAT_S
         while not gone.is_set():
             text = b""
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(BEAT_S):
+                async with asyncio.timeout_at(due):
                     text = await listener.take()
             if not text:
+                due = loop.time() + BEAT_S
                 now = await state(request).row(queries.NOW, {})
                 said = {"server_time": None if now is None else now["now"]}
                 yield b"event: time\ndata: " + orjson.dumps(said, default=str) + b"\n\n"
@@ -205,6 +208,7 @@ async def _told(request: Request, hub: Hub, table: Table) -> AsyncIterator[bytes
             message = orjson.loads(text)
             data = message.get("data")
             if isinstance(data, dict) and data.get("table") == table.name:
+                due = loop.time() + BEAT_S  # other tables of the game put off no clock of this one
                 name = str(message["type"]).encode()
                 yield b"event: " + name + b"\ndata: " + orjson.dumps(data) + b"\n\n"
     finally:

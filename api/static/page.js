@@ -188,8 +188,9 @@ const table = async (one) => {
   made.dataset.table = one.table;
   const [committed, proved] = [element("span"), element("span")];
   if (one.round) {
-    committed.append(`round ${one.round.number}, committed in `, element("code", short(one.round.tx)));
-    committed.lastChild.title = one.round.tx;
+    const tx = element("code", one.round.tx, "tx"); // whole for who copies it; its style shortens what is shown
+    [tx.title, tx.tabIndex] = [one.round.tx, 0];
+    committed.append(`round ${one.round.number}, committed in `, tx);
     const times = [one.round.opens_at, one.round.closes_at, one.round.server_time].map(Date.parse);
     clocks.set(one.table, { opens: times[0], closes: times[1], ahead: times[2] - Date.now() });
   } else clocks.delete(one.table);

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -49,6 +51,7 @@ SELECT t.id, t.casino_id, c.slug, t.name, t.game, t.pay_id, t.asset, t.network, 
 FROM round_tables t JOIN casinos c ON c.id = t.casino_id ORDER BY t.id
 """
 PAYS = b"SELECT id, game, encoded FROM pay_tables"
+PAYS_OF = b"SELECT encoded FROM pay_tables WHERE id = %s AND game = %s"
 STOP = b"UPDATE round_tables SET trouble = %s WHERE id = %s AND trouble IS DISTINCT FROM %s"
 
 
@@ -122,11 +125,7 @@ async def keep(connection: rows.Connection, game: str, pays: Any) -> int:
     rules = GAMES.get(game)
     if rules is None:
         raise BadTable(f"no game is called {game}")
-    try:
-        paytables.check_band(rules, pays)
-    except paytables.OutsideBand as error:
-        raise BadTable(str(error)) from error
-    low, high = rules.bounds(pays)
+    low, high = _in_band(game, pays)
     digest = paytables.digest(rules, pays).hex()
     values = (game, digest, pays.encoded(), round(low * BP), round(high * BP))
     await connection.execute(KEEP, values)
@@ -137,12 +136,14 @@ async def keep(connection: rows.Connection, game: str, pays: Any) -> int:
 async def settle(connection: rows.Connection, table: Table) -> int:
     """Make a table as it is set, or change one; its number.
 
-    Raises `BadTable` when the name is taken at this bond by another game or casino.
+    Raises `BadTable` when the name is taken at this bond by another game or casino, or when the
+    pay table is none of its game's, or one that only pairs may pay by.
     """
     limits = table.limits
     if game_of(table.name.encode()).decode() != table.game:
         said = f"{table.game}, or {table.game}-2 and so on"
         raise BadTable(f"proofs tell the game by the table's name: call {table.name} {said}")
+    await _check_pays(connection, table)
     names = (table.casino_id, table.name, table.game, table.pay_id, table.asset, table.network)
     amounts = (limits.least, limits.most, limits.most_win, limits.most_player)
     values = (*names, table.program, table.beacon, *amounts, limits.coins, limits.units)
@@ -150,6 +151,23 @@ async def settle(connection: rows.Connection, table: Table) -> int:
     if not found:
         raise BadTable(f"another game or casino has a table {table.name} at {table.program}")
     return int(found[0][0])
+
+
+async def _check_pays(connection: rows.Connection, table: Table) -> None:
+    """Pairs keep their pay tables in the same place, and theirs know no band."""
+    found = await tuples(connection, PAYS_OF, table.pay_id, table.game)
+    if not found:
+        raise BadTable(f"{table.game} has no pay table of the number {table.pay_id}")
+    _in_band(table.game, type(table.rules.PAYS).decoded(bytes(found[0][0])))
+
+
+@lru_cache(maxsize=64)  # thousands of choices are counted, and nothing about them ever changes
+def _in_band(game: str, pays: Any) -> tuple[Fraction, Fraction]:
+    """The ends of what comes back of stakes. Raises `BadTable` for a pay table outside the band."""
+    try:
+        return paytables.check_band(GAMES[game], pays)
+    except paytables.OutsideBand as error:
+        raise BadTable(str(error)) from error
 
 
 async def stop(connection: rows.Connection, table_id: int, trouble: str | None) -> bool:

@@ -32,7 +32,7 @@ def test_every_answer_is_as_described(api: Api) -> None:
         bad = operation.as_strategy(generation_mode=schemathesis.GenerationMode.NEGATIVE)
 
         @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[*HealthCheck])
-        @given(st.one_of(good.map(possible), bad))
+        @given(st.one_of(good.map(possible), bad.filter(sent)))
         def answered(case: Any) -> None:
             headers = {"Authorization": key("owner")["authorization"]}
             answer = case.call_and_validate(headers=headers)
@@ -49,6 +49,12 @@ def given_before(api: Api, user: str) -> None:
     body = {"asset": "GOLD_COINS", "amount": 1000}
     path = f"{api.url}/api/wallets/{user}/top-up"
     httpx.post(path, json=body, headers=headers).raise_for_status()
+
+
+def sent(case: Any) -> bool:
+    """Whether what is wrong with a request leaves this process: a parameter that is an empty list
+    does not, and without it the request may be a good one."""
+    return not any(value in (None, [], {}) for value in (case.query or {}).values())
 
 
 def possible(case: Any) -> Any:

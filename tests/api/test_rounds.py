@@ -12,6 +12,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import httpx
 import psycopg
 import pytest
 from coincurve import PublicKey
-from playwright.async_api import Page, expect
+from playwright.async_api import Locator, Page, expect
 
 from casino.commands import run_many
 from casino.rounds import courses, settlements, tables
@@ -306,32 +307,50 @@ async def test_a_table_without_rounds_takes_no_bet(
 async def test_events_tell_what_happens_at_a_table_and_what_time_it_is(
     played: Played, owner: httpx.AsyncClient, api: Api
 ) -> None:
-    heard: list[str] = []
+    heard: list[tuple[str, Any]] = []
 
     async def listening(client: httpx.AsyncClient) -> None:
         path = f"/api/tables/{played.table.name}/events"
-        async with client.stream("GET", path, timeout=20) as answer:
+        async with client.stream("GET", path, timeout=30) as answer:
             assert answer.headers["content-type"].startswith("text/event-stream")
             name = ""
             async for line in answer.aiter_lines():
                 name = line.removeprefix("event: ") if line.startswith("event: ") else name
                 if line.startswith("data: "):
-                    heard.append(name)
-                    data = json.loads(line.removeprefix("data: "))
-                    assert data["table"] == played.table.name
+                    heard.append((name, json.loads(line.removeprefix("data: "))))
                     if name == "round.settled":
                         return
 
     user = await funded(owner)
     async with httpx.AsyncClient(base_url=api.url) as client, relaying(api):
         task = asyncio.create_task(listening(client))
-        while not heard:
+        while "time" not in dict(heard):  # comes when nothing else has for a while
+            assert not task.done()
             await asyncio.sleep(0.05)
         assert (await bet(owner, played, user)).status_code == 200
         await played.over()
         await asyncio.wait_for(task, 20)
-    expected = ["table", "round.bet", "round.closed", "round.result", "round.settled"]
-    assert [name for name in heard if name in expected] == expected
+    expected = ["table", "time", "round.bet", "round.closed", "round.result", "round.settled"]
+    assert list(dict.fromkeys(name for name, _ in heard if name in expected)) == expected
+    assert {data["table"] for name, data in heard if name != "time"} == {played.table.name}
+    clocks = [clock for name, data in heard if (clock := said_at(name, data))]
+    assert len(clocks) == len([name for name, _ in heard if name != "round.bet"])
+    assert clocks == sorted(clocks)
+    assert clocks[0] < clocks[-1] < await now(played)
+
+
+def said_at(name: str, data: dict[str, Any]) -> datetime | None:
+    """What time it was by the house's clock when an event was told; a bet has its own."""
+    if name == "round.bet":
+        return None
+    return datetime.fromisoformat((data["round"] if name == "table" else data)["server_time"])
+
+
+async def now(played: Played) -> datetime:
+    async with await psycopg.AsyncConnection.connect(played.url) as connection:
+        [(found,)] = await (await connection.execute("SELECT clock_timestamp()")).fetchall()
+    assert isinstance(found, datetime)
+    return found
 
 
 @asynccontextmanager
@@ -358,7 +377,7 @@ async def test_the_page_counts_down_and_leads_to_a_proof_of_the_last_round(
     await page.goto(api.url)
     card = page.locator(f"[data-table={played.table.name}]")
     await expect(card.locator(".clock")).to_contain_text("closes in", timeout=60_000)
-    await expect(card.locator("code")).to_have_attribute("title", "0x" + "cc" * 32)
+    await shows_the_whole_tx(page, card.locator("code"), "0x" + "cc" * 32)
     await played.over()
     verify_it = card.get_by_role("link", name="verify round 0")
     await expect(verify_it).to_be_visible(timeout=60_000)
@@ -373,3 +392,14 @@ async def test_the_page_counts_down_and_leads_to_a_proof_of_the_last_round(
     await verify_it.click()
     await expect(page).to_have_url(re.compile(r"/verify\?proof="))
     await expect(page.locator("body")).to_contain_text("outcome", timeout=60_000)
+
+
+async def shows_the_whole_tx(page: Page, code: Locator, tx: str) -> None:
+    """Shortened to look at; whole on hover, whole with a click to be copied, whole in focus."""
+    await expect(code).to_have_attribute("title", tx)
+    cut = "element => element.scrollWidth > element.clientWidth"
+    assert await code.evaluate(cut)
+    await code.click()
+    assert await page.evaluate("getSelection().toString()") == tx
+    await expect(code).to_be_focused()
+    assert not await code.evaluate(cut)

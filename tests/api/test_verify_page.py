@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import json
 import re
@@ -47,7 +48,7 @@ def test_the_page_is_what_its_sources_give(tmp_path: Path) -> None:
 
 
 def test_the_verifier_agrees_with_every_published_formula(tmp_path: Path) -> None:
-    """In Node, part by part; the page itself does the proofs in a browser below."""
+    """In Node, part by part; the page itself does them and the proofs in a browser below."""
     bundle = tmp_path / "published.mjs"
     options = ["--bundle", "--platform=node", "--format=esm", "--log-level=warning"]
     source = VERIFIER / "tests" / "published.test.ts"
@@ -64,6 +65,32 @@ def test_the_verifier_agrees_with_every_published_formula(tmp_path: Path) -> Non
     )
     assert done.returncode == 0, done.stdout[-4_000:]
     assert "# pass 10\n" in done.stdout
+
+
+IN_PAGE = """
+async () => {
+    const told = {};
+    for (const { name, run } of globalThis.tests) {
+        try { await run(); told[name] = "ok"; } catch (error) { told[name] = String(error); }
+    }
+    return told;
+}
+"""
+
+
+@needs_chromium
+async def test_the_built_page_agrees_with_every_published_formula_in_a_browser(page: Page) -> None:
+    """The same tests as in Node, of the code in this very file and by the browser's own hashes."""
+    command = [node.binary(), VERIFIER / "tests" / "in_page.mjs"]
+    bundle = await asyncio.to_thread(subprocess.check_output, command, text=True)
+    await page.goto(PAGE.as_uri())
+    # The vectors are read as the tests are loaded.
+    vectors = (node.ROOT / "docs/fairness/vectors.json").read_text()
+    await page.evaluate("(vectors) => { globalThis.vectors = vectors; }", vectors)
+    await page.evaluate(bundle)
+    told = await page.evaluate(IN_PAGE)
+    assert len(told) == 10
+    assert set(told.values()) == {"ok"}, told
 
 
 async def give(page: Page, proof: object, *, rpc: str = "", beacons: str = "") -> None:

@@ -4,7 +4,8 @@ Run it alone: `python -m tests.bench.bench_verify`. The terminal's ratio is the 
 the whole command against that of a bare Python that does nothing but the curves of the same proof:
 one key recovered by libsecp256k1 and one pairing. Both are the best of several turns, taken by
 turns, so it stands where seconds do not. What it leaves out: a disk that has to be read first,
-other proofs (a pair's bets cost a recovery each), and `--rpc`, where the node is waited for.
+and other proofs (a pair's bets cost a recovery each). `fairhouse verify round` is of a round that
+was played on an Anvil before, with its proof in a file, and asks that node: no network in between.
 
 The page is timed by its own clock in a Chromium that runs already, in a fresh tab each time, so
 that nothing is compiled or remembered; it has no bare twin that a ratio would mean anything
@@ -27,8 +28,12 @@ from pathlib import Path
 from playwright.async_api import Browser, async_playwright
 
 from api.routes.page import STATIC
+from chains.evm import send as evm
 from games.fairness import published
+from local import anvil, players
 from tests.api.conftest import CHROMIUM, FLAGS
+from tests.api.proved import Evm
+from tests.contracts.evm_bond import EvmBond
 
 TURNS = 9
 TABS = 7
@@ -57,6 +62,13 @@ def spent(command: list[str | Path]) -> tuple[float, float]:
     return used.ru_utime + used.ru_stime, time.perf_counter() - began
 
 
+def say(name: str, times: list[tuple[float, float]]) -> None:
+    best, wall = min(cpu for cpu, _ in times), statistics.median(one for _, one in times)
+    least, most = min(one for _, one in times), max(one for _, one in times)
+    print(f"{name:32}{best:8.2f} s of processor{wall:8.2f} s by the clock", end="")
+    print(f" (median; {least:.2f} to {most:.2f})")
+
+
 def terminal(told: dict[str, dict[str, str]], file: Path) -> None:
     digest, fairhouse = "11" * 32, Path(sys.executable).parent / "fairhouse"
     curves = [digest, told["bets"]["signature"], told["beacon"]["signature"]]
@@ -70,10 +82,26 @@ def terminal(told: dict[str, dict[str, str]], file: Path) -> None:
             found[name].append(spent(command))
     best = {name: min(times) for name, times in found.items()}
     for name, times in found.items():
-        wall = statistics.median(one for _, one in times)
-        print(f"{name:32}{best[name][0]:8.2f} s of processor{wall:8.2f} s by the clock (median)")
+        say(name, times)
     bare, whole = (cpu for cpu, _ in best.values())
     print(f"{'ratio of processor time':32}{whole / bare:8.1f}")
+
+
+async def with_a_node(folder: Path) -> None:
+    """`fairhouse verify round` of a round that was played on an Anvil, which is asked about it."""
+    async with (
+        anvil.start(folder / "anvil", block_time_s=None) as node,
+        evm.Sender(node.rpc_url, players.evm_key(0)) as owner,
+    ):
+        bond = Evm(owner, (await EvmBond.deployed(owner)).program)
+        file = folder / "round.json"
+        proof = await bond.play("dice") | {"kind": "round"}
+        file.write_text(json.dumps({part: told for part, told in proof.items() if part != "bet"}))
+        fairhouse: Path = Path(sys.executable).parent / "fairhouse"
+        command: list[str | Path] = [fairhouse, "verify", "round", "dice.0"]
+        command += ["--file", file, "--rpc", node.rpc_url]
+        times = [await asyncio.to_thread(spent, command) for _ in range(TURNS)]
+    say("fairhouse verify round --rpc", times)
 
 
 async def checked(browser: Browser, text: str) -> tuple[int, int, float]:
@@ -116,6 +144,7 @@ def main() -> None:
         file = Path(folder) / "proof.json"
         file.write_text(json.dumps(told))
         terminal(told, file)
+        asyncio.run(with_a_node(Path(folder)))
     asyncio.run(page(json.dumps(told)))
 
 

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import psycopg
 import pytest
 from websockets.asyncio.client import connect
 
+from cli import report, rounds
 from local.process import Child, alive, free_port, spawn
 
 READY_S, STOP_S = 120.0, 20.0
@@ -98,14 +100,66 @@ async def gone(pids: dict[str, int]) -> dict[str, int]:
     return left
 
 
+TABLE = {
+    "differences": {},
+    "settled_with_bets": 2,
+    "round_verified": True,
+    "bet_verified": True,
+}
+PAIRS = {"retired": 1, "verified": True}
+IDLE = {"settled_with_bets": 0, "round_verified": None, "bet_verified": None}
+SPOILED: dict[str, dict[str, Any]] = {
+    "a difference": {"differences": {"missing in the feed": ["17"]}},
+    "a round's proof that fails": {"round_verified": False},
+    "a round's proof that is not whole": {"round_verified": None},
+    "a bet's proof that fails": {"bet_verified": False},
+    "a bet's proof that is not whole": {"bet_verified": None},
+}
+
+
+def well(tables: dict[str, Any], pairs: dict[str, Any] = PAIRS, *, must: bool = True) -> bool:
+    networks = {"eip155:31337": {"differences": {}, "placed": 3}}
+    return report.well(networks, tables, pairs, must=must)
+
+
+@pytest.mark.parametrize("case", SPOILED)
+def test_a_run_is_not_well_with_anything_amiss_at_one_table(case: str) -> None:
+    assert well({"dice": TABLE, "numbers": TABLE})
+    for must in (True, False):
+        assert not well({"dice": TABLE, "numbers": TABLE | SPOILED[case]}, must=must)
+
+
+def test_a_long_run_without_rounds_or_pairs_is_not_well() -> None:
+    """It once was, with no round at all."""
+    for tables in ({}, {"dice": TABLE, "numbers": TABLE | IDLE}):
+        assert not well(tables)
+        assert well(tables, must=False)
+    pairs = {"retired": 0, "verified": None}
+    assert not well({"dice": TABLE}, pairs)
+    assert well({"dice": TABLE}, pairs, must=False)
+    for verified in (False, None):
+        assert not well({"dice": TABLE}, {"retired": 1, "verified": verified}, must=False)
+
+
+def test_what_the_feed_or_a_guest_knows_otherwise_is_a_difference() -> None:
+    said = Counter({"a": 1, "b": 1, "7": 1})
+    assert rounds.differences(["a", "b"], [7], said, ["a"]) == {}
+    assert rounds.differences(["a"], [7, 8], said + Counter("a"), ["a", "c"]) == {
+        "missing in the feed": ["8"],
+        "in the feed alone": ["b"],
+        "twice in the feed": ["a"],
+        "answered and missing in the books": ["c"],
+    }
+
+
 @pytest.mark.timeout(360)
 async def test_a_measured_run_finds_nothing_missing_and_nothing_doubled(tmp_path: Path) -> None:
-    report = tmp_path / "report.json"
-    options = ("--headless", "--for", "8", "--report", str(report))
+    told = tmp_path / "report.json"
+    options = ("--headless", "--for", "30", "--report", str(told))
     async with demo(tmp_path / "data", *options) as run:
         description = await run.description()
-        assert await run.ended(180) == 0, run.said()
-    measured = json.loads(report.read_text())
+        assert await run.ended(300) == 0, run.said()
+    measured = json.loads(told.read_text())
     assert measured["ok"] is True
     names = {one["name"] for one in measured["networks"].values()}
     assert names == {"evm-local", "solana-local"}
@@ -114,6 +168,17 @@ async def test_a_measured_run_finds_nothing_missing_and_nothing_doubled(tmp_path
         assert one["bets_sent"] == one["bets_indexed"] == one["bets_settled"] > 3
         assert one["feed_messages"] == 2 * one["bets_sent"]
         assert one["latency_ms"]["p50"] <= one["latency_ms"]["p99"]
+    assert measured["tables"].keys() == {"numbers", "dice"}
+    for one in measured["tables"].values():
+        assert one["differences"] == {}
+        assert one["opened"] >= one["settled"] >= one["settled_with_bets"] >= 1
+        assert one["feed_messages"] == one["bets"] + one["settled_with_bets"] > 3
+        assert one["void"] == 0
+        assert one["latest_close_ms"] >= 0
+        assert (one["round_verified"], one["bet_verified"]) == (True, True)
+    pairs = measured["pairs"]
+    assert pairs["retired"] >= 1
+    assert pairs["verified"] is True
     assert await gone(description["processes"]) == {}
     assert not (tmp_path / "data" / "demo.json").exists()
 

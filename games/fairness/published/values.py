@@ -13,7 +13,8 @@ from games.fairness import merkle, pairs, receipts, rounds
 from games.fairness.encoding import tag, u64
 from games.fairness.published.signing import sign
 from games.fairness.stream import Stream, words
-from games.paytables import Edge, digest, params
+from games.paytables import PARTS, Edge, digest, params
+from games.rules import NotOffered
 
 Case = dict[str, object]
 
@@ -34,7 +35,8 @@ ROUNDS = (0, 1, 7, 255, 256, 2**32, 2**63, MAX64)
 STAKES = (0, 1, 3, 10_000, 2**53 + 1, 10**18, 2**128 - 1, 2**200 + 7)
 CLIENT_SEEDS = (b"x", b"lucky", b"\0", b"x" * 64, "é".encode() * 32, "🎲".encode() * 16)
 COUNTS = (0, 1, 2, 3, 5, 8, 100, 256)
-EDGES = (Edge(1_150), Edge(0), Edge(100), Edge(9_999))
+OWN_BP = 1_150  # what the house keeps of games of rounds
+EDGES = (Edge(OWN_BP), Edge(0), Edge(100), Edge(9_999))
 
 
 def drawn(*names: object, size: int = 32) -> bytes:
@@ -54,16 +56,21 @@ def round_cases() -> Iterator[Case]:
     for chain in CHAINS:
         for number in range(len(TABLES)):
             yield round_case(chain, number)
+    yield from played_rounds()
 
 
 def round_case(chain: bytes, number: int) -> Case:
-    """From commitment to outcome: leaf, root, signature and beacon on the way."""
+    """From commitment to outcome, with as many bets and as much liability as a number says."""
     played = rounds.Round(chain, address(chain, number % 3), TABLES[number], at(ROUNDS, number))
-    seed, count = drawn("seed", chain, number), COUNTS[number]
+    count = COUNTS[number]
+    return told_round(played, number, count, at(STAKES, number + 1) if count else 0)
+
+
+def told_round(played: rounds.Round, number: int, count: int, liability: int) -> Case:
+    """From commitment to outcome: leaf, root, signature and beacon on the way."""
+    seed = drawn("seed", played.chain, number)
     leaves = [drawn("leaf", number, place) for place in range(count)]
-    root = rounds.SignedRoot(
-        played, rounds.bets_root(leaves), count, at(STAKES, number + 1) if count else 0
-    )
+    root = rounds.SignedRoot(played, rounds.bets_root(leaves), count, liability)
     beacon = at(
         (
             rounds.Beacon(rounds.DRAND, rounds.QUICKNET, 1_000 + number, drawn("drand", number)),
@@ -74,7 +81,7 @@ def round_case(chain: bytes, number: int) -> Case:
     )
     outcome = played.outcome(seed=seed, bets_root=root.root, beacon=beacon.hash)
     return {
-        "chain": chain.decode(),
+        "chain": played.chain.decode(),
         "program": played.program.hex(),
         "table": played.table.decode(),
         "round": str(played.number),
@@ -95,6 +102,16 @@ def round_case(chain: bytes, number: int) -> Case:
         },
         "outcome": outcome.hex(),
     }
+
+
+def played_rounds() -> Iterator[Case]:
+    """A round of every game at every edge on both chains, from its commitment to a payout."""
+    for number, (chain, name, pays) in enumerate(everywhere(), len(TABLES)):
+        table = name + b"-" + str(number).encode()
+        played = rounds.Round(chain, address(chain, number % 3), table, number)
+        told = told_round(played, number, 2, 1_000 + number)
+        outcome = bytes.fromhex(str(told["outcome"]))
+        yield told | {"play": play(name, choice_of(name, pays, number), pays, number, outcome)}
 
 
 def leaf_cases() -> Iterator[Case]:
@@ -171,32 +188,34 @@ def drand_cases() -> Iterator[Case]:
 
 def pair_cases() -> Iterator[Case]:
     for number in range(12):
-        yield pair_case(number)
+        choice = dice.Choice(bool(number % 2), 5_000 + number)
+        yield pair_case(number, CHAINS[number % 2], dice.NAME, choice, dice.PAYS)
+    for number, (chain, name, pays) in enumerate(everywhere(), 12):
+        yield pair_case(number, chain, name, choice_of(name, pays, number), pays)
 
 
-def pair_case(number: int) -> Case:
-    """A pair's commitment, one outcome and its receipt."""
-    chain = CHAINS[number % 2]
+def pair_case(number: int, chain: bytes, name: bytes, choice: Any, pays: Any) -> Case:
+    """A pair's commitment, one outcome with what it draws and pays, and the bet's receipt."""
     account = at(
         (b"player:17", chain + b":0xC02aaA39b223FE8D0A0e5C4F27eAD9083C756Cc2"), number // 2
     )
     pair = pairs.Pair(chain, account, at(ROUNDS, number))
     seed, activation = drawn("pair", number), drawn("activation", number)
-    choice = dice.Choice(bool(number % 2), 5_000 + number)
     told = {
         "client_seed": at(CLIENT_SEEDS, number),
         "activation": activation,
         "nonce": at((0, 1, pairs.MAX_BETS - 1), number),
-        "game": dice.NAME,
-        "params": params(dice, choice, dice.PAYS),
+        "game": name,
+        "params": params(GAMES[name], choice, pays),
     }
+    outcome = pair.outcome(seed=seed, **told)
     receipt = receipts.Receipt(
         pair=pair,
         nonce=told["nonce"],
         client_seed=told["client_seed"],
         activation=activation,
         asset=b"iso4217:USD",
-        game=dice.NAME,
+        game=name,
         params_hash=pairs.hash_params(told["params"]),
         stake=at(STAKES, number),
         at=1_700_000_000_000 + number,
@@ -211,9 +230,9 @@ def pair_case(number: int) -> Case:
         "client_seed": told["client_seed"].hex(),
         "activation": activation.hex(),
         "nonce": str(told["nonce"]),
-        "game": dice.NAME.decode(),
+        "game": name.decode(),
         "params": told["params"].hex(),
-        "outcome": pair.outcome(seed=seed, **told).hex(),
+        "outcome": outcome.hex(),
         "asset": receipt.asset.decode(),
         "stake": str(receipt.stake),
         "at": str(receipt.at),
@@ -221,6 +240,7 @@ def pair_case(number: int) -> Case:
         "receipt": receipt.digest.hex(),
         "signature": sign(SIGNER_KEY, receipt.digest).hex(),
         "signer": SIGNER.hex(),
+        "play": play(name, choice, pays, number, outcome),
     }
 
 
@@ -274,40 +294,122 @@ CHOICES: dict[bytes, tuple[Any, ...]] = {
 }
 
 
-def winning(name: bytes, choice: Any, label: str) -> bytes:
+def pay_tables(name: bytes) -> tuple[Any, ...]:
+    """Those of every edge, the house's own first where a game's wins keep one edge."""
+    if name != numbers.NAME:
+        return EDGES
+    return (numbers.PAYS, *(scaled(edge) for edge in EDGES if edge.edge_bp != OWN_BP))
+
+
+def scaled(edge: Edge) -> numbers.PayTable:
+    """The house's own multipliers for about this edge, each rounded down."""
+    rows = numbers.PAYS.rows
+    kept = PARTS - OWN_BP
+    return numbers.PayTable(tuple(tuple(one * edge.kept // kept for one in row) for row in rows))
+
+
+def everywhere() -> Iterator[tuple[bytes, bytes, Any]]:
+    """Every chain with every game at every edge."""
+    for chain in CHAINS:
+        for name in GAMES:
+            for pays in pay_tables(name):
+                yield chain, name, pays
+
+
+def offered(name: bytes, choice: Any, pays: Any) -> bool:
+    try:
+        GAMES[name].most(0, choice, pays)
+    except NotOffered:
+        return False
+    return True
+
+
+def choice_of(name: bytes, pays: Any, number: int) -> Any:
+    return at(tuple(one for one in CHOICES[name] if offered(name, one, pays)), number)
+
+
+def play(name: bytes, choice: Any, pays: Any, number: int, outcome: bytes) -> Case:
+    """What an outcome draws and pays."""
+    game = GAMES[name]
+    result = game.draw(Stream(outcome))
+    stake = at(STAKES, number)
+    return {
+        "game": name.decode(),
+        "pay_table": pays.encoded().hex(),
+        "params": params(game, choice, pays).hex(),
+        "stake": str(stake),
+        "draw": said(result),
+        "payout": str(game.payout(stake, choice, result, pays)),
+    }
+
+
+def said(result: Any) -> object:
+    return str(result) if isinstance(result, int) else [str(one) for one in result]
+
+
+def winning(name: bytes, choice: Any, pays: Any, label: str, most: int) -> bytes:
     """The first outcome of a row that wins, so that payouts other than zero are told too."""
     game = GAMES[name]
-    for number in range(2_000):
+    for number in range(most):
         outcome = drawn(label, number)
-        if game.payout(10_000, choice, game.draw(Stream(outcome))):
+        if game.payout(10_000, choice, game.draw(Stream(outcome)), pays):
             return outcome
     return drawn(label, 0)
 
 
 def game_cases() -> Iterator[Case]:
-    """Each choice once with an outcome that wins, where one is found, and once with any other."""
+    """Each choice at each edge, once with an outcome that wins, where one is found, and once with
+    any other; choices and pay tables that are refused, as such."""
     for name, choices in CHOICES.items():
-        for number, choice in enumerate(choices):
-            label = f"{name.decode()}/{number}"
-            yield game_case(name, choice, winning(name, choice, label), at(STAKES, number + 1))
-            yield game_case(name, choice, drawn(label, "any"), at(STAKES, number + 4))
+        for pays in pay_tables(name):
+            for number, choice in enumerate(choices):
+                label = f"{name.decode()}/{number}"
+                if not offered(name, choice, pays):
+                    yield refused_case(name, choice, pays.encoded())
+                    continue
+                # The first choice is searched for longest: it wins once in 10,000 at the last edge.
+                most = 60_000 if number == 0 else 2_000
+                won = winning(name, choice, pays, label, most)
+                yield game_case(name, choice, pays, won, at(STAKES, number + 1))
+                lost = drawn(label, "any")
+                yield game_case(name, choice, pays, lost, at(STAKES, number + 4))
+        for encoded in no_pay_tables(name):
+            yield refused_case(name, choices[0], encoded)
 
 
-def game_case(name: bytes, choice: Any, outcome: bytes, stake: int) -> Case:
+def no_pay_tables(name: bytes) -> tuple[bytes, ...]:
+    """What is none of a game: too long, too short, an edge of everything, or nothing at all."""
+    own = GAMES[name].PAYS.encoded()
+    empty = bytes(len(own)) if name == numbers.NAME else PARTS.to_bytes(2, "big")
+    return own + b"\0", own[:-1], empty
+
+
+def refused_case(name: bytes, choice: Any, encoded: bytes) -> Case:
+    version = sha256(tag(b"pay-table", name, encoded)).digest()
+    return {
+        "game": name.decode(),
+        "pay_table": encoded.hex(),
+        "version": version.hex(),
+        "params": (version + choice.encoded()).hex(),
+        "refused": True,
+    }
+
+
+def game_case(name: bytes, choice: Any, pays: Any, outcome: bytes, stake: int) -> Case:
     game = GAMES[name]
     result = game.draw(Stream(outcome))
     return {
         "game": name.decode(),
         "outcome": outcome.hex(),
-        "pay_table": game.PAYS.encoded().hex(),
-        "version": digest(game, game.PAYS).hex(),
-        "params": params(game, choice, game.PAYS).hex(),
+        "pay_table": pays.encoded().hex(),
+        "version": digest(game, pays).hex(),
+        "params": params(game, choice, pays).hex(),
         "stake": str(stake),
-        "draw": str(result) if isinstance(result, int) else [str(one) for one in result],
-        "payout": str(game.payout(stake, choice, result)),
-        "most": str(game.most(stake, choice)),
-        "rtp": str(game.rtp(choice)),
-        "variance": str(game.variance(choice)),
+        "draw": said(result),
+        "payout": str(game.payout(stake, choice, result, pays)),
+        "most": str(game.most(stake, choice, pays)),
+        "rtp": str(game.rtp(choice, pays)),
+        "variance": str(game.variance(choice, pays)),
     }
 
 

@@ -1,11 +1,22 @@
 /** The page: takes a proof and perhaps a node, checks every step here, and shows what was found. */
 
+import * as bytes from "../bytes.ts";
 import { readChain } from "../chains/chain.ts";
 import { Node, NodeError } from "../chains/node.ts";
+import * as chance from "../checks/chance.ts";
+import * as terms from "../checks/terms.ts";
 import { readFacts, Unread, type Facts } from "../facts.ts";
+import * as games from "../games/index.ts";
+import * as rules from "../games/rules.ts";
+import * as hashes from "../hashes.ts";
+import * as merkle from "../merkle.ts";
+import * as proofs from "../proofs.ts";
 import { readProof, type Proof } from "../proofs.ts";
 import { Malformed } from "../reading.ts";
+import * as signatures from "../signatures.ts";
+import * as steps from "../steps.ts";
 import type { Status, Step } from "../steps.ts";
+import * as stream from "../stream.ts";
 import { verify } from "../verify.ts";
 import { summary } from "./summary.ts";
 import { verdict } from "./verdict.ts";
@@ -184,11 +195,15 @@ async function fetched(): Promise<void> {
   await check();
 }
 
-// For the console, and for whoever wants to check many: the same steps, as values.
+// For the console, and for whoever wants to check many: the same steps, as values, and every formula.
 Object.defineProperty(globalThis, "fairhouse", {
   value: Object.freeze({
     verify: async (proof: unknown, facts: unknown = null): Promise<Step[]> =>
       verify(readProof(proof), facts === null ? null : readFacts(facts)),
+    formulas: Object.freeze({
+      ...{ bytes, chance, games, hashes, merkle, proofs },
+      ...{ rules, signatures, steps, stream, terms },
+    }),
   }),
 });
 

@@ -55,6 +55,11 @@ class Dealt:
                 (f"tables-{number}",),
             )
             [(casino_id,)] = await cursor.fetchall()
+            await connection.execute(
+                b"INSERT INTO networks (network, name, chain) VALUES (%s, 'evm-local', 'evm')"
+                b" ON CONFLICT DO NOTHING",
+                (NETWORK,),
+            )
             pay_id = await tables.keep(connection, game, tables.GAMES[game].PAYS)
             table = Table(
                 id=0,
@@ -66,7 +71,7 @@ class Dealt:
                 asset=ASSET,
                 network=NETWORK,
                 program="0x" + "ab" * 20,
-                beacon="block",
+                beacon="block:evm-local",
                 limits=replace(LIMITS, **changed),
             )
             table = replace(table, id=await tables.settle(connection, table))
@@ -87,7 +92,7 @@ class Dealt:
                 b" reveal_window, beacon, max_liability, signer, pay_id, state, tx, position,"
                 b" committed_at, confirmed_at)"
                 b" VALUES (%s, %s, %s, %s, ceil(extract(epoch FROM now()))::bigint + %s, %s, 1, 60,"
-                b" 'block', %s, %s, %s, 'confirmed', '0xcc', 7, 1,"
+                b" 'block:evm-local', %s, %s, %s, 'confirmed', '0xcc', 7, 1,"
                 b" now() + make_interval(secs => %s))",
                 (
                     *(self.table.id, first, count, root, opens_in, period, most, sign.address),

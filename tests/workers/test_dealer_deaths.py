@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-import workers.dealer as room
+from casino.commands import run_many
 from casino.outbox import Message
 from casino.rounds import courses, settlements
 from casino.rounds.courses import UnderWay
@@ -88,7 +88,7 @@ async def dealt(database: str, monkeypatch: pytest.MonkeyPatch) -> Dealt:
 
 def dying(monkeypatch: pytest.MonkeyPatch, point: str) -> None:
     """Let the dealer die within a transaction, after all that it wrote."""
-    tell, decide = courses._tell, room.run_many
+    tell = courses._tell
     types = {
         "in mid closing": "round.closed",
         "in mid drawing": "round.result",
@@ -102,13 +102,13 @@ def dying(monkeypatch: pytest.MonkeyPatch, point: str) -> None:
             raise Killed(point)
 
     async def decided(*asked: Any) -> Any:
-        answers = await decide(*asked)
+        answers = await run_many(*asked)
         if point in ("in mid paying", "in mid returning"):
             raise Killed(point)
         return answers
 
     monkeypatch.setattr(courses, "_tell", told)
-    monkeypatch.setattr(room, "run_many", decided)
+    monkeypatch.setattr("workers.dealer.run_many", decided)
 
 
 async def died(dealt: Dealt, point: str, said: Callable[[], Said]) -> None:

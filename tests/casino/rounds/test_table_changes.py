@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import psycopg
 import pytest
 
 from casino.rounds import courses
 from casino.rounds.tables import AssetBound, BadTable
+from db import migrate
 from games.fairness.rounds import DRAND, Beacon, of_chain
+from local.postgres import Postgres
 from tests.casino.rounds.dealt import BEACON, Dealt
 
 
@@ -73,3 +76,35 @@ async def test_a_batch_bound_to_drand_takes_drands_own_chain_alone(database: str
     for wrong in (BEACON, OTHERS["another kind"]):
         with pytest.raises(courses.WrongBeacon, match="bound to the beacon drand"):
             await dealt.draw(beacon=wrong)
+
+
+UNDER_WAY = """
+INSERT INTO round_tables (casino_id, name, game, pay_id, asset, network, program, beacon, least,
+    most, most_win, most_player, coins, units)
+VALUES (1, 'dice', 'dice', 1, 'x', 'eip155:1', '0x', 'drand', 1, 1, 1, 1, 3, 2);
+INSERT INTO rounds (table_id, number, batch_first, opens_at, closes_at, bets, stake, liability)
+SELECT 1, n, 0, now(), now() + interval '9 s', n, n, 116 * n FROM generate_series(0, 1) n;
+"""
+
+
+def test_rounds_under_way_count_for_the_limit_from_its_migration_on(
+    postgres_server: Postgres,
+) -> None:
+    """By what backs them; and their sums are as fixed afterwards as before."""
+    with psycopg.connect(postgres_server.url, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE rounds_under_way")
+    url = postgres_server.database("rounds_under_way")
+    migrate.upgrade(url, "0019")
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(UNDER_WAY)
+        for _ in range(2):
+            migrate.upgrade(url)
+            risks = connection.execute("SELECT risk FROM rounds ORDER BY number").fetchall()
+            assert risks == [(0,), (78,)]
+            migrate.downgrade(url, "0019")
+        migrate.upgrade(url)
+        connection.execute(
+            "UPDATE rounds SET state = 'closed', root = '', signature = '' WHERE number = 1"
+        )
+        with pytest.raises(psycopg.errors.CheckViolation, match="only goes forward"):
+            connection.execute("UPDATE rounds SET risk = 0 WHERE number = 1")

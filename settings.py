@@ -349,6 +349,7 @@ class Settings(BaseSettings):
     drand_urls: list[HttpUrl] = Field(default=DRAND_ENDPOINTS, min_length=1, repr=False)
     drand_timeout_s: float = Field(default=3.0, gt=0)
     tables: list[TableSetting] = []
+    operator_limits: dict[str, dict[str, Annotated[int, Field(ge=1)]]] = {}
     pairs: Pairs = None
     signer_key: str = Field(default="", repr=False)
 

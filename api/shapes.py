@@ -492,6 +492,12 @@ class Limits(BaseModel):
     most_player: str
 
 
+class TableLimits(Limits):
+    """And of the casino: what it may lose beyond the stakes in all its rounds under way."""
+
+    most_operator: str | None = Field(description="null for no such limit")
+
+
 class CurrentRound(BaseModel):
     """The round that takes bets or is the next to do so; countdowns run by `server_time`."""
 
@@ -520,7 +526,7 @@ class Table(BaseModel):
     table: str
     game: str
     asset: str = Field(description="CAIP-19")
-    limits: Limits
+    limits: TableLimits
     returns: list[float] = Field(description="the least and the most that comes back of stakes")
     pay_table: str = Field(description="in hex, as bets are bound to it")
     bond: BondPlace

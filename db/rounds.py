@@ -51,6 +51,7 @@ class RoundTable(SQLModel, table=True):
     most: Decimal = amount()
     most_win: Decimal = amount()
     most_player: Decimal = amount()
+    most_operator: Decimal | None = amount(default=None)
     coins: Decimal = amount()
     units: Decimal = amount()
     paused_at: datetime | None = moment(default=None)
@@ -104,7 +105,8 @@ class Round(SQLModel, table=True):
     """A round; it takes bets from `opens_at` until before `closes_at`, by the database's clock.
 
     waiting -> closed -> drawn -> settled; or, once there is a `reason` why it cannot be drawn, void
-    as soon as all stakes are back; or skipped at once when its batch became final too late. `root`,
+    as soon as all stakes are back; or skipped at once when its batch became final too late. `risk`
+    is what its bets may win beyond their stakes, `liability` what backs that at the bond. `root`,
     `signature` and the sums are those of its close, `beacon`, `seed`, `outcome` and `result` those
     of its draw.
     """
@@ -123,7 +125,14 @@ class Round(SQLModel, table=True):
             "number",
             postgresql_where=sql("revealed_at IS NULL AND state <> 'waiting'"),
         ),
+        Index(
+            "rounds_at_risk",
+            "table_id",
+            "opens_at",
+            postgresql_where=sql("state IN ('waiting', 'closed', 'drawn')"),
+        ),
         CheckConstraint("bets >= 0 AND stake >= 0 AND liability >= 0", name="rounds_sums"),
+        CheckConstraint("risk >= 0", name="rounds_risk"),
     )
 
     table_id: int = Field(primary_key=True)
@@ -135,6 +144,7 @@ class Round(SQLModel, table=True):
     bets: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
     stake: Decimal = zero()
     liability: Decimal = zero()
+    risk: Decimal = zero()
     root: bytes | None = Field(default=None)
     signature: bytes | None = Field(default=None)
     beacon: dict[str, Any] | None = document(default=None)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
 from chains import networks
 from chains.beacons import Beacon
 from chains.beacons.block import FirstBlock
@@ -12,15 +16,46 @@ from settings import PairsSetting, Settings, TableSetting
 from workers import senders
 from workers.leader import Connection
 
+Find = Callable[[str], Awaitable[Beacon | None]]
+
+
+@dataclass
+class Beacons:
+    """Beacons by the names that batches are bound to: a batch keeps its own when settings change.
+
+    `find` is where one that is not held yet comes from; None while its chain is unknown.
+    """
+
+    held: dict[str, Beacon] = field(default_factory=dict)
+    find: Find | None = None
+    _finding: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def named(self, name: str) -> Beacon | None:
+        """Raises `ChainError` for one that the settings do not reach."""
+        async with self._finding:
+            if name not in self.held and self.find is not None:
+                found = await self.find(name)
+                if found is not None:
+                    self.held[name] = found
+        return self.held.get(name)
+
+    async def close(self) -> None:
+        for beacon in self.held.values():
+            await beacon.close()
+
 
 async def beaconed(
-    settings: Settings, setting: TableSetting | PairsSetting, connection: Connection
+    settings: Settings,
+    setting: TableSetting | PairsSetting,
+    connection: Connection,
+    named: str | None = None,
 ) -> Beacon | None:
-    """The beacon that batches of the setting name; None while its chain is unknown.
+    """The beacon that batches of the setting name, or the one that is `named`, which older ones do.
 
-    Raises `ChainError` when no node of that chain is set.
+    None while its chain is unknown. Raises `ChainError` when no node of that chain is set.
     """
-    kind, _, name = setting.beacon.partition(":")
+    named = named or setting.beacon
+    kind, _, name = named.partition(":")
     if kind == "drand":
         timeout_s = settings.drand_timeout_s
         return Drand(settings.drand_urls, patience_s=setting.patience, timeout_s=timeout_s)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -17,7 +18,7 @@ from loguru import logger
 
 from casino.commands import Answer, Command, KeyReused, run_many
 from casino.rounds import courses, settlements, tables
-from casino.rounds.courses import UnderWay, WrongSigner
+from casino.rounds.courses import UnderWay, WrongBeacon, WrongSigner
 from casino.rounds.seats import CLOSED, WAITING
 from casino.rounds.tables import Table
 from casino.sealed import Sealer
@@ -28,8 +29,8 @@ from chains.signers import Signer, signer
 from db import session
 from db.session import direct
 from games.fairness import rounds
-from settings import Settings
-from workers.beacons import beaconed
+from settings import Settings, TableSetting
+from workers.beacons import Beacons, beaconed
 from workers.leader import Connection, connect, leads
 from workers.tables import declared, place
 
@@ -51,7 +52,7 @@ class Dealer:
 
     table: Table
     pays: Mapping[int, Any]
-    beacon: Beacon
+    beacons: Beacons
     sealer: Sealer
     sign: Signer
     carried: dict[int, asyncio.Task[None]] = field(default_factory=dict)
@@ -131,9 +132,19 @@ class Dealer:
         return 0.0 if closed else 0.002
 
     async def draw(self, one: UnderWay) -> float:
-        """Reveal the seed once the beacon is there; give the round up when it never will be."""
+        """Reveal the seed once the beacon is there; give the round up when it never will be.
+
+        The beacon is the one that the batch was committed with, awaited by the database's clock.
+        """
         try:
-            drawn = await self.beacon.fetch(one.closes_at.timestamp())
+            beacon = await self.beacons.named(one.beacon)
+        except ChainError as error:
+            logger.error("{} {} is bound to {}: {}", self.table.name, one.number, one.beacon, error)
+            beacon = None
+        if beacon is None:
+            return await self.wait(one, FAULT_S)
+        try:
+            drawn = await beacon.fetch(one.closes_at.timestamp(), one.now.timestamp())
         except Gone as error:
             return await self.give_up(one.number, f"the beacon is gone: {error}")
         except Forged as error:
@@ -144,20 +155,24 @@ class Dealer:
         seed = await self.seed(one.number)
         if seed is None:
             return await self.wait(one)
-        async with direct() as connection:
-            await courses.draw(
-                connection,
-                self.table,
-                one.number,
-                seed=seed,
-                beacon=_beacon(drawn),
-                evidence={"evidence": drawn.evidence.hex()},
-            )
+        try:
+            async with direct() as connection:
+                await courses.draw(
+                    connection,
+                    self.table,
+                    one.number,
+                    seed=seed,
+                    beacon=_beacon(drawn),
+                    evidence={"evidence": drawn.evidence.hex()},
+                )
+        except WrongBeacon as error:  # a name stands for another chain by now
+            logger.error("{} {}: {}", self.table.name, one.number, error)
+            return await self.wait(one, FAULT_S)
         return 0.0
 
-    async def wait(self, one: UnderWay) -> float:
+    async def wait(self, one: UnderWay, pause: float = BEACON_S) -> float:
         """Not yet; or never, when the bond pays for the round by now."""
-        return 0.0 if await self.lapsed(one.number) else BEACON_S
+        return 0.0 if await self.lapsed(one.number) else pause
 
     async def lapsed(self, number: int) -> bool:
         async with direct() as connection:
@@ -181,6 +196,8 @@ class Dealer:
     async def settle(self, one: UnderWay) -> float:
         """A part more of its bets, or its end."""
         async with direct() as connection:
+            if one.pay_id not in self.pays:  # it was kept after this process began
+                self.pays = await tables.all_pays(connection)
             part = await settlements.part(connection, self.table, one.number, self.pays)
         if part is not None:
             await decided([part])
@@ -234,7 +251,7 @@ async def lead(settings: Settings) -> None:
                     await asyncio.sleep(STANDBY_S)
         finally:
             for dealer in dealers:
-                await dealer.beacon.close()
+                await dealer.beacons.close()
 
 
 async def seated(settings: Settings, connection: Connection) -> list[Dealer]:
@@ -247,15 +264,20 @@ async def seated(settings: Settings, connection: Connection) -> list[Dealer]:
     sealer, sign = Sealer(bytes.fromhex(settings.seed_key)), signer(settings.signer_key)
     dealers = []
     for setting in settings.tables:
-        beacon = await beaconed(settings, setting, connection)
+        beacons = Beacons(find=partial(found, settings, setting))
         table = await declared(settings, setting, connection)
-        while table is None or beacon is None:
+        while table is None or await beacons.named(setting.beacon) is None:
             await asyncio.sleep(STANDBY_S)
-            beacon = beacon or await beaconed(settings, setting, connection)
             table = await declared(settings, setting, connection)
         pays = await tables.all_pays(connection)
-        dealers.append(Dealer(table, pays, beacon, sealer, sign))
+        dealers.append(Dealer(table, pays, beacons, sealer, sign))
     return dealers
+
+
+async def found(settings: Settings, setting: TableSetting, name: str) -> Beacon | None:
+    """A beacon by the name that a batch has for it; see `beaconed`."""
+    async with direct() as connection:
+        return await beaconed(settings, setting, connection, name)
 
 
 async def run(settings: Settings) -> None:

@@ -536,6 +536,7 @@ async def declared(
                 most_player=setting.most_player,
                 coins=setting.coins,
                 units=setting.units,
+                most_operator=settings.operator_limits.get(slug, {}).get(asset),
             ),
         )
         return replace(table, id=await tables.settle(connection, table))

@@ -326,6 +326,7 @@ async def _shown(request: Request, table: Table) -> Row:
             "most": str(limits.most),
             "most_win": str(limits.most_win),
             "most_player": str(limits.most_player),
+            "most_operator": None if limits.most_operator is None else str(limits.most_operator),
         },
         "returns": [round(float(low), 6), round(float(high), 6)],
         "pay_table": pays.encoded().hex(),

@@ -1,16 +1,29 @@
-"""Batches of seeds as their rows say them: the schedule that was committed with them."""
+"""Batches of seeds as their rows say them: the schedule and the beacon committed with them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from games.fairness.rounds import Schedule
+from chains import networks
+from chains.beacons.quicknet import QUICKNET
+from games.fairness.rounds import DRAND, Schedule, of_chain
 
 
 def kind(beacon: str) -> bytes:
     """What a batch commits of its beacon: `block` of `block:base`."""
     return beacon.partition(":")[0].encode()
+
+
+def chain_hash(beacon: str, network: str | None) -> bytes | None:
+    """Which chain a batch's beacon is; None while nobody knows.
+
+    `network` is what the beacon's network is pinned to. Raises `ChainError` for an unknown one.
+    """
+    if kind(beacon) == DRAND:
+        return QUICKNET.hash
+    known = network or networks.load(beacon.partition(":")[2]).caip2
+    return of_chain(known.encode()) if known else None
 
 
 def schedule(row: Sequence[Any]) -> Schedule:

@@ -10,7 +10,18 @@ from typing import Any
 
 from casino.commands import Answer, Command, Desk, Shelf
 from casino.outbox import Message
-from casino.rounds.seats import WAITING, Bet, Bets, Round, RoundKey, Rounds, Seat, Seats
+from casino.rounds.seats import (
+    WAITING,
+    Bet,
+    Bets,
+    Risks,
+    Round,
+    RoundKey,
+    Rounds,
+    Seat,
+    Seats,
+    Stakes,
+)
 from casino.rounds.tables import Table
 from casino.stakes import Purse
 from games import paytables
@@ -77,6 +88,12 @@ class RoundFull(Refusal):
     code = "ROUND_FULL"
 
 
+class OperatorFull(Refusal):
+    """The casino would have more at risk than it allows, over all its rounds under way."""
+
+    code = "OPERATOR_FULL"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Place(Command):
     """A stake on a choice in a round, for a player.
@@ -117,6 +134,8 @@ class Place(Command):
     def rows(self) -> Iterable[tuple[type[Shelf[Any, Any]], Any]]:
         yield Rounds, self._round
         yield Seats, self._seat
+        if self.table.limits.most_operator is not None:
+            yield Risks, self._stakes
         yield from self.purse.rows()
 
     @cached_property
@@ -133,10 +152,12 @@ class Place(Command):
     def decide(self, desk: Desk) -> Answer:
         found = self._open(desk)
         pays = self.pays[found.pay_id]
-        liability = self._backed(found, self._win(pays))
+        risk = max(0, self._win(pays) - self.stake)
+        liability = self._backed(found, risk)
         seats = desk.shelf(Seats)
         staked = (seats.get(self._seat) or 0) + self.stake
         self._within(staked)
+        self._allowed(desk, risk)
         split = self.purse.split(desk, self.stake)
         extra = {"table": self.table.name, "round": str(self.number), "bet": self.bet.hex()}
         posted = desk.books.post(Transfer(TYPE, self.purse.paid(split), extra=extra))
@@ -161,7 +182,7 @@ class Place(Command):
         )
         desk.shelf(Bets).put(bet.id, bet)
         seats.put(self._seat, staked)
-        desk.shelf(Rounds).put(self._round, _with(found, self.stake, liability))
+        desk.shelf(Rounds).put(self._round, _with(found, self.stake, liability, risk))
         self._tell(desk, bet, posted)
         return Answer(self._said(desk, bet, found.signer), transfer_id=posted.id)
 
@@ -172,6 +193,10 @@ class Place(Command):
     @property
     def _seat(self) -> Seat:
         return Seat(self.table.id, self.number, self.player_id)
+
+    @property
+    def _stakes(self) -> Stakes:
+        return Stakes(self.table.casino_id, self.table.asset)
 
     def _open(self, desk: Desk) -> Round:
         """The round, if it takes bets now: as it stands behind its lock."""
@@ -209,8 +234,8 @@ class Place(Command):
             raise WinTooLarge(said, most=str(limits.most_win))
         return most
 
-    def _backed(self, found: Round, win: int) -> int:
-        liability = self.table.limits.liability(max(0, win - self.stake))
+    def _backed(self, found: Round, risk: int) -> int:
+        liability = self.table.limits.liability(risk)
         if found.liability + liability > found.max_liability:
             raise RoundFull(
                 f"round {self.number} has room for wins of {found.max_liability - found.liability}"
@@ -224,6 +249,22 @@ class Place(Command):
         most = self.table.limits.most_player
         if staked > most:
             raise StakeTooLarge(f"a player stakes {most} in a round at most", most=str(most))
+
+    def _allowed(self, desk: Desk, risk: int) -> None:
+        """The casino's own limit, which counts this bet from here on."""
+        most = self.table.limits.most_operator
+        if most is None:
+            return
+        risks = desk.shelf(Risks)
+        before = risks.get(self._stakes) or 0
+        if before + risk > most:
+            room = max(0, most - before)
+            raise OperatorFull(
+                f"{self.table.casino} has room for wins of {room} in its rounds under way",
+                room=str(room),
+                wanted=str(risk),
+            )
+        risks.put(self._stakes, before + risk)
 
     def _leaf(self, position: int, liability: int, params: bytes) -> bytes:
         details = rounds.details(
@@ -291,10 +332,11 @@ def receipt(table: Table, accepted: Mapping[str, Any]) -> rounds.BetReceipt:
     return rounds.BetReceipt(place, accepted["position"], leaf)
 
 
-def _with(found: Round, stake: int, liability: int) -> Round:
+def _with(found: Round, stake: int, liability: int, risk: int) -> Round:
     return replace(
         found,
         bets=found.bets + 1,
         stake=found.stake + stake,
         liability=found.liability + liability,
+        risk=found.risk + risk,
     )

@@ -15,6 +15,7 @@ from psycopg.types.json import Jsonb
 
 from casino import rows
 from casino.outbox import Message, statement
+from casino.rounds import batches
 from casino.rounds.bets import NAMESPACE
 from casino.rounds.seats import WAITING
 from casino.rounds.tables import Table
@@ -51,13 +52,15 @@ WHERE r.state = 'waiting' AND r.opened_at IS NULL AND r.table_id = %s
 RETURNING r.number, r.opens_at, r.closes_at, r.opened_at, b.first, b.count, b.root, b.tx
 """
 UNDER_WAY = b"""
-SELECT number, state, opens_at, closes_at, reason, clock_timestamp()
-FROM rounds WHERE table_id = %s AND state IN ('waiting', 'closed', 'drawn')
-ORDER BY closes_at LIMIT %s
+SELECT r.number, r.state, r.opens_at, r.closes_at, r.reason, b.beacon, b.pay_id, clock_timestamp()
+FROM rounds r JOIN round_batches b ON b.table_id = r.table_id AND b.first = r.batch_first
+WHERE r.table_id = %s AND r.state IN ('waiting', 'closed', 'drawn')
+ORDER BY r.closes_at LIMIT %s
 """
 LOOK = b"""
-SELECT number, state, opens_at, closes_at, reason, clock_timestamp()
-FROM rounds WHERE table_id = %s AND number = %s AND state IN ('waiting', 'closed', 'drawn')
+SELECT r.number, r.state, r.opens_at, r.closes_at, r.reason, b.beacon, b.pay_id, clock_timestamp()
+FROM rounds r JOIN round_batches b ON b.table_id = r.table_id AND b.first = r.batch_first
+WHERE r.table_id = %s AND r.number = %s AND r.state IN ('waiting', 'closed', 'drawn')
 """
 # Whoever places a bet holds this row until it stands: after this, no bet came in time.
 CLOSING = b"""
@@ -71,8 +74,12 @@ UPDATE rounds SET state = 'closed', root = %s, signature = %s, closed_at = clock
 WHERE table_id = %s AND number = %s AND state = 'waiting' RETURNING closed_at
 """
 STANDING = b"""
-SELECT root FROM rounds WHERE table_id = %s AND number = %s AND state = 'closed' AND reason IS NULL
-FOR UPDATE
+SELECT r.root, b.beacon, (
+    SELECT network FROM networks WHERE name = split_part(b.beacon, ':', 2)
+)
+FROM rounds r JOIN round_batches b ON b.table_id = r.table_id AND b.first = r.batch_first
+WHERE r.table_id = %s AND r.number = %s AND r.state = 'closed' AND r.reason IS NULL
+FOR UPDATE OF r
 """
 # Once bettors may claim from the bond, the seed stays hidden.
 DRAW = b"""
@@ -123,15 +130,28 @@ class WrongSigner(Exception):
         )
 
 
+class WrongBeacon(Exception):
+    """A draw is not of the beacon that the round's batch was committed with."""
+
+    def __init__(self, committed: str, beacon: Beacon) -> None:
+        other = f"{beacon.kind.decode()} {beacon.chain_hash.hex()}"
+        super().__init__(f"its batch is bound to the beacon {committed}, and this is of {other}")
+
+
 @dataclass(frozen=True, slots=True)
 class UnderWay:
-    """A round that is not over; `now` is the database's clock when it was looked at."""
+    """A round that is not over; `now` is the database's clock when it was looked at.
+
+    `beacon` and `pay_id` are those of its batch, whatever its table's are by now.
+    """
 
     number: int
     state: str
     opens_at: datetime
     closes_at: datetime
     reason: str | None
+    beacon: str
+    pay_id: int
     now: datetime
 
     @property
@@ -228,12 +248,16 @@ async def draw(
     """Reveal the seed and what follows from it; None for a round that is not to be drawn now.
 
     One whose seed is overdue by now is given up instead: its bettors may claim from the bond.
-    `evidence` is what lets anybody check the beacon by itself, as plain values.
+    `evidence` is what lets anybody check the beacon by itself, as plain values. Raises
+    `WrongBeacon`, and shows nothing, for a draw of another beacon than the batch is bound to.
     """
     found = await tuples(connection, STANDING, table.id, number)
     if not found:
         return None
-    [(root,)] = found
+    [(root, committed, network)] = found
+    known = batches.chain_hash(committed, network)
+    if (beacon.kind, beacon.chain_hash) != (batches.kind(committed), known):
+        raise WrongBeacon(committed, beacon)
     outcome = table.place(number).outcome(seed=seed, bets_root=bytes(root), beacon=beacon.hash)
     drawn = Drawn(outcome, table.rules.draw(Stream(outcome)))
     told = {

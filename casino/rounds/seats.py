@@ -21,7 +21,7 @@ ROUNDS = b"""
 SELECT r.*, b.max_liability, b.pay_id, b.signer
 FROM unnest(%s::int[], %s::bigint[]) AS n(table_id, number)
 CROSS JOIN LATERAL (
-    SELECT table_id, number, batch_first, state, opens_at, closes_at, bets, stake, liability
+    SELECT table_id, number, batch_first, state, opens_at, closes_at, bets, stake, liability, risk
     FROM rounds WHERE table_id = n.table_id AND number = n.number LIMIT 1 FOR NO KEY UPDATE
 ) r
 CROSS JOIN LATERAL (
@@ -30,9 +30,9 @@ CROSS JOIN LATERAL (
 ) b
 """
 GROWN = b"""
-UPDATE rounds r SET bets = n.bets, stake = n.stake, liability = n.liability
-FROM unnest(%s::int[], %s::bigint[], %s::int[], %s::numeric[], %s::numeric[])
-    AS n(table_id, number, bets, stake, liability)
+UPDATE rounds r SET bets = n.bets, stake = n.stake, liability = n.liability, risk = n.risk
+FROM unnest(%s::int[], %s::bigint[], %s::int[], %s::numeric[], %s::numeric[], %s::numeric[])
+    AS n(table_id, number, bets, stake, liability, risk)
 WHERE (r.table_id, r.number) = (n.table_id, n.number)
 """
 STAKED = b"""
@@ -41,6 +41,16 @@ SELECT n.table_id, n.number, n.player_id, (
     WHERE table_id = n.table_id AND number = n.number AND player_id = n.player_id
 )
 FROM unnest(%s::int[], %s::bigint[], %s::bigint[]) AS n(table_id, number, player_id)
+"""
+# Of rounds that take bets, or took them and are not over; those that never opened risk nothing.
+RISKED = b"""
+SELECT n.casino_id, n.asset, (
+    SELECT coalesce(sum(r.risk), 0) FROM round_tables t
+    JOIN rounds r ON r.table_id = t.id AND r.state IN ('waiting', 'closed', 'drawn')
+        AND r.opens_at < clock_timestamp() + interval '1 minute'
+    WHERE t.casino_id = n.casino_id AND t.asset = n.asset
+)
+FROM unnest(%s::int[], %s::text[]) AS n(casino_id, asset)
 """
 MADE = b"""
 INSERT INTO round_bets (id, table_id, number, position, bet, casino_id, player_id, account, payee,
@@ -73,7 +83,8 @@ class RoundKey(NamedTuple):
 class Round:
     """A round as a bet finds it; the sums are those of the bets it took so far.
 
-    `signer` is the address that its batch is bound to.
+    `risk` is the most that they win beyond their stakes, in the table's asset, and `liability` what
+    backs that. `signer` is the address that its batch is bound to.
     """
 
     state: str
@@ -82,6 +93,7 @@ class Round:
     bets: int
     stake: int
     liability: int
+    risk: int
     max_liability: int
     pay_id: int
     signer: bytes
@@ -98,9 +110,9 @@ class Rounds(Shelf[RoundKey, Round]):
     @classmethod
     def read(cls, row: Sequence[Any]) -> tuple[RoundKey, Round]:
         table_id, number, _, state, opens_at, closes_at, bets, *sums, pay_id, signer = row
-        stake, liability, most = map(int, sums)
+        stake, liability, risk, most = map(int, sums)
         times = (opens_at, closes_at)
-        found = Round(state, *times, bets, stake, liability, most, pay_id, bytes(signer))
+        found = Round(state, *times, bets, stake, liability, risk, most, pay_id, bytes(signer))
         return RoundKey(table_id, number), found
 
     def writes(self) -> Iterable[Statement]:
@@ -114,6 +126,7 @@ class Rounds(Shelf[RoundKey, Round]):
                 numbers(one.bets for one in rounds),
                 numbers(one.stake for one in rounds),
                 numbers(one.liability for one in rounds),
+                numbers(one.risk for one in rounds),
             ),
         )
 
@@ -136,6 +149,33 @@ class Seats(Shelf[Seat, int]):
     @classmethod
     def read(cls, row: Sequence[Any]) -> tuple[Seat, int]:
         return Seat(*row[:3]), int(row[3])
+
+    def writes(self) -> Iterable[Statement]:
+        return ()
+
+
+class Stakes(NamedTuple):
+    """All rounds of a casino in one asset."""
+
+    casino_id: int
+    asset: str
+
+
+class Risks(Shelf[Stakes, int]):
+    """What a casino may lose in rounds that are not over, at all its tables.
+
+    Only read, and behind the lock of the account that takes the casino's stakes in this asset:
+    whoever takes a bet locks it, so the sum counts every bet before.
+    """
+
+    @classmethod
+    def find(cls, keys: Sequence[Stakes]) -> Statement:
+        casinos, assets = zip(*keys, strict=True)
+        return RISKED, (numbers(casinos), texts(assets))
+
+    @classmethod
+    def read(cls, row: Sequence[Any]) -> tuple[Stakes, int]:
+        return Stakes(*row[:2]), int(row[2])
 
     def writes(self) -> Iterable[Statement]:
         return ()

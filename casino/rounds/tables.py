@@ -7,7 +7,7 @@ never changes; which one a round pays by was fixed with the batch that its seed 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from fractions import Fraction
 from functools import lru_cache
@@ -36,18 +36,25 @@ ON CONFLICT (digest) DO NOTHING
 """
 SET = b"""
 INSERT INTO round_tables AS t (casino_id, name, game, pay_id, asset, network, program, beacon,
-    least, most, most_win, most_player, coins, units)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+    least, most, most_win, most_player, most_operator, coins, units)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 ON CONFLICT (network, program, name) DO UPDATE SET pay_id = excluded.pay_id,
     asset = excluded.asset, beacon = excluded.beacon, least = excluded.least, most = excluded.most,
-    most_win = excluded.most_win, most_player = excluded.most_player, coins = excluded.coins,
-    units = excluded.units
+    most_win = excluded.most_win, most_player = excluded.most_player,
+    most_operator = excluded.most_operator, coins = excluded.coins, units = excluded.units
 WHERE (t.casino_id, t.game) = (excluded.casino_id, excluded.game)
+    AND (t.asset = excluded.asset
+        OR NOT EXISTS (SELECT FROM round_batches b WHERE b.table_id = t.id))
 RETURNING id
+"""
+BOUND = b"""
+SELECT asset FROM round_tables
+WHERE (network, program, name, casino_id, game) = (%s, %s, %s, %s, %s)
 """
 TABLES = b"""
 SELECT t.id, t.casino_id, c.slug, t.name, t.game, t.pay_id, t.asset, t.network, t.program,
-    t.beacon, t.least, t.most, t.most_win, t.most_player, t.coins, t.units, t.paused_at, t.trouble
+    t.beacon, t.least, t.most, t.most_win, t.most_player, t.coins, t.units, t.most_operator,
+    t.paused_at, t.trouble
 FROM round_tables t JOIN casinos c ON c.id = t.casino_id ORDER BY t.id
 """
 PAYS = b"SELECT id, game, encoded FROM pay_tables"
@@ -72,12 +79,18 @@ class BadTable(ValueError):
     """A table that may not be played: the game is unknown, or its pay table is out of the band."""
 
 
+class AssetBound(BadTable):
+    """A table's bets and proofs name its asset: once it has rounds, it keeps the one it has."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What may be staked and won, in the smallest unit of the table's asset.
 
     `least` and `most` are of one stake, `most_win` of one payout, `most_player` of all stakes of a
     player in a round. A win is backed by the bond with `coins` of its coin for each `units`.
+    `most_operator` is what the casino may lose beyond the stakes in all its rounds under way, at
+    all its tables of this asset; None for no such limit.
     """
 
     least: int
@@ -86,6 +99,7 @@ class Limits:
     most_player: int
     coins: int = 1
     units: int = 1
+    most_operator: int | None = None
 
     def liability(self, win: int) -> int:
         """What backs a win, in the bond's coin, rounded up."""
@@ -137,7 +151,9 @@ async def settle(connection: rows.Connection, table: Table) -> int:
     """Make a table as it is set, or change one; its number.
 
     Raises `BadTable` when the name is taken at this bond by another game or casino, or when the
-    pay table is none of its game's, or one that only pairs may pay by.
+    pay table is none of its game's, or one that only pairs may pay by; `AssetBound` when it has
+    rounds in another asset. Other changes are of bets and batches to come: a bet keeps what it was
+    taken under, and a batch its beacon and pay table.
     """
     limits = table.limits
     if game_of(table.name.encode()).decode() != table.game:
@@ -146,9 +162,15 @@ async def settle(connection: rows.Connection, table: Table) -> int:
     await _check_pays(connection, table)
     names = (table.casino_id, table.name, table.game, table.pay_id, table.asset, table.network)
     amounts = (limits.least, limits.most, limits.most_win, limits.most_player)
-    values = (*names, table.program, table.beacon, *amounts, limits.coins, limits.units)
+    more = (limits.most_operator, limits.coins, limits.units)
+    values = (*names, table.program, table.beacon, *amounts, *more)
     found = await tuples(connection, SET, *values)
     if not found:
+        place = (table.network, table.program, table.name, table.casino_id, table.game)
+        for (asset,) in await tuples(connection, BOUND, *place):
+            raise AssetBound(
+                f"{table.name} has rounds in {asset}: call a table of {table.asset} another name"
+            )
         raise BadTable(f"another game or casino has a table {table.name} at {table.program}")
     return int(found[0][0])
 
@@ -226,6 +248,7 @@ async def all_pays(connection: rows.Connection) -> dict[int, Any]:
 
 
 def _table(row: tuple[Any, ...]) -> Table:
-    limits = Limits(*map(int, row[10:16]))
-    values: tuple[Any, ...] = (*row[:10], limits, *row[16:])
+    most_operator = None if row[16] is None else int(row[16])
+    limits = replace(Limits(*map(int, row[10:16])), most_operator=most_operator)
+    values: tuple[Any, ...] = (*row[:10], limits, *row[17:])
     return Table(*values)

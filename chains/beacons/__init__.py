@@ -130,8 +130,11 @@ class Beacon(abc.ABC):
     async def look(self, closes_at: float) -> Drawn | None:
         """Ask for the draw once. Raises `Forged`."""
 
-    async def fetch(self, closes_at: float) -> Drawn | None:
+    async def fetch(self, closes_at: float, now: float | None = None) -> Drawn | None:
         """The draw of a closing, or None while it is not there; it may be asked for at any pace.
+
+        `now` is the moment in unix seconds by the clock that closed the betting; without it this
+        machine's clock counts, and one that is slow asks for nothing in time.
 
         Raises `Forged` when all that is heard is wrong, which may pass, and `Gone`, which is not
         remembered: a draw that turns up later is given, for whoever has not gone by the fallback.
@@ -139,7 +142,7 @@ class Beacon(abc.ABC):
         which = self.due(closes_at) or closes_at
         if which in self._drawn:
             return self._drawn[which]
-        if time.time() < self.expected_at(closes_at):
+        if (time.time() if now is None else now) < self.expected_at(closes_at):
             return None
         if which not in self._looking:
             if (missed := self._missed.get(which)) and time.monotonic() < missed.again_at:

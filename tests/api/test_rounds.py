@@ -134,6 +134,7 @@ async def test_a_table_shows_its_limits_its_bond_and_the_round_that_takes_bets(
         "most": "100",
         "most_win": "10000",
         "most_player": "150",
+        "most_operator": None,
     }
     assert said["round"]["number"] == 0
     assert said["round"]["opens_at"] < said["round"]["server_time"] < said["round"]["closes_at"]

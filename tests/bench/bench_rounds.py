@@ -52,6 +52,7 @@ from tests.bench.bench_providers import Line, answers
 from tests.bench.usage import usage
 from tests.casino.conftest import rows
 from tests.casino.rounds.dealt import BEACON, SIGNER, Dealt, sign
+from workers.beacons import Beacons
 from workers.dealer import Dealer
 from workers.tables import place
 
@@ -361,8 +362,8 @@ async def deal(url: str, name: str) -> None:
     async with direct() as connection:
         [table] = [one for one in await tables.all_tables(connection) if one.name == name]
         pays = await tables.all_pays(connection)
-    beacon = Known(BEACON.chain_hash, patience_s=60)
-    await Dealer(table, pays, beacon, SEALER, sign).run()
+    beacons = Beacons({table.beacon: Known(BEACON.chain_hash, patience_s=60)})
+    await Dealer(table, pays, beacons, SEALER, sign).run()
 
 
 async def run(seconds: float, rounds: int) -> None:

@@ -41,6 +41,7 @@ from local import anvil, deploy, players, redis, surfpool
 from local.process import Child, spawn
 
 PERIOD, BATCH = 4, 8
+RESULT_S = 6  # after its close a round has its result
 GOLD = "casino:tables/GOLD"
 NETWORK = "INSERT INTO networks (network, name, chain) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING"
 _keys = itertools.count(1)
@@ -295,6 +296,18 @@ async def test_a_round_closes_in_time_and_is_drawn_while_the_next_one_is_open(
         "SELECT count(*) FROM rounds WHERE drawn_at < closes_at + interval '2 s'"
     )
     assert before == [(0,)]  # the beacon is later than any bet by two seconds
+    # Of rounds that began when nobody was killed any more: the result is there in time.
+    [(now,)] = await house.rows("SELECT clock_timestamp()")
+    untouched = f"opens_at > '{now}' AND state NOT IN ('waiting', 'skipped')"
+    over = f"{untouched} AND closes_at < clock_timestamp() - interval '{RESULT_S} s'"
+    await house.until(
+        f"SELECT count(DISTINCT table_id) = 2 AND count(*) > 3 FROM rounds WHERE {over}"
+    )
+    late = await house.rows(
+        f"SELECT number, drawn_at - closes_at FROM rounds WHERE {over}"
+        f" AND (drawn_at IS NULL OR drawn_at > closes_at + interval '{RESULT_S} s')"
+    )
+    assert late == []
     order = await house.rows(
         "SELECT count(*) FROM rounds WHERE NOT (opened_at <= closed_at AND closed_at <= drawn_at"
         " AND drawn_at <= ended_at) AND state = 'settled'"

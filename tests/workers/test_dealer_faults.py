@@ -1,19 +1,26 @@
-"""The dealer among faults of the house: a wrong key, a mistake in the code, a long outage."""
+"""The dealer among faults: wrong keys and clocks, mistakes in the code, outages, lost beacons."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+import itertools
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 import pytest
 from loguru import logger
 
 from casino.rounds import courses
 from casino.sealed import Sealer
-from chains.beacons import Beacon, Drawn
+from chains.beacons import Beacon, Drawn, Fallback, Gone
+from chains.errors import ChainError
 from chains.signers import Signer, signer
+from tests.casino.conftest import rows
 from tests.casino.rounds.dealt import BEACON, Dealt, sign
+from tests.workers.test_tables import Chain, keeping
+from workers.beacons import Beacons
 from workers.dealer import Dealer
 from workers.tables import place
 
@@ -25,9 +32,9 @@ class Said(Beacon):
 
     kind = BEACON.kind
 
-    def __init__(self, *, breaks: int = 0) -> None:
+    def __init__(self, *, breaks: int = 0, silent: bool = False, gone: bool = False) -> None:
         super().__init__(BEACON.chain_hash, patience_s=60)
-        self.breaks = breaks
+        self.breaks, self.silent, self.gone = breaks, silent, gone
 
     def due(self, closes_at: float) -> int:
         return BEACON.round
@@ -35,11 +42,30 @@ class Said(Beacon):
     def expected_at(self, closes_at: float) -> float:
         return 0.0
 
-    async def look(self, closes_at: float) -> Drawn:
+    async def look(self, closes_at: float) -> Drawn | None:
         if self.breaks:
             self.breaks -= 1
             raise AttributeError("a mistake of ours")
+        if self.gone:
+            raise Gone("nobody has it", Fallback.VOID)
+        if self.silent:
+            return None
         return Drawn(self.kind, self.chain_hash, BEACON.round, BEACON.randomness, b"")
+
+
+class InTime(Said):
+    """A beacon whose draw is there two seconds after a closing, as the real ones say."""
+
+    def expected_at(self, closes_at: float) -> float:
+        return closes_at + 2
+
+
+class Other(Said):
+    """A beacon of another chain than the batches of these tests are bound to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.chain_hash = b"\xee" * 32
 
 
 @pytest.fixture
@@ -64,7 +90,12 @@ def logged() -> Iterator[list[str]]:
 
 
 def dealer(dealt: Dealt, *, sign: Signer = sign, breaks: int = 0) -> Dealer:
-    return Dealer(dealt.table, dealt.pays, Said(breaks=breaks), SEALER, sign)
+    return Dealer(dealt.table, dealt.pays, held(Said(breaks=breaks)), SEALER, sign)
+
+
+def held(beacon: Beacon) -> Beacons:
+    """As a dealer holds the beacon of the tests' batches."""
+    return Beacons({"block:evm-local": beacon})
 
 
 @contextlib.asynccontextmanager
@@ -122,3 +153,141 @@ async def test_after_a_long_outage_no_seed_is_shown_that_the_bond_pays_for(dealt
     async with dealing(dealer(dealt)):
         await until(dealt, "void")
     assert await dealt.round(0, "seed", "outcome") == (None, None)
+
+
+async def test_a_round_whose_beacon_is_gone_is_void_and_its_seed_is_never_shown(
+    dealt: Dealt, logged: list[str]
+) -> None:
+    """Neither told nor revealed at the bond, where the next round's seed is."""
+    [(player,)] = await dealt.bets(0, "player_id")
+    await until_closing(dealt)
+    gone = Dealer(dealt.table, dealt.pays, held(Said(gone=True)), SEALER, sign)
+    async with dealing(gone):
+        await until(dealt, "void")
+    assert "the beacon is gone: nobody has it" in logged[-1]
+    assert await dealt.bets(0, "state") == [("returned",)]
+    assert await dealt.cash(player) == 10_000
+    assert await dealt.round(0, "seed", "outcome", "beacon") == (None, None, None)
+    assert await dealt.told("round.result") == []
+    [(_, told)] = await dealt.told("round.void")
+    assert dealt.seeds[0].hex() not in str(told)
+    await dealt.moved(1, 20)
+    await dealt.close(1)
+    await dealt.draw(1)
+    chain = Anchored(final=True)
+    async with keeping(dealt, chain) as keeper:
+        for _ in range(3):
+            await keeper.tick()
+    assert chain.revealed == [dealt.seeds[1]]
+
+
+@dataclass
+class Anchored(Chain):
+    """A bond that has every root already, and keeps what it is shown."""
+
+    revealed: list[bytes] = field(default_factory=list)
+
+    async def anchored(self, table: str, first: int, numbers: Sequence[int]) -> list[bool]:
+        return [True for _ in numbers]
+
+    async def reveal(
+        self, table: str, first: int, number: int, seed: bytes, proof: Sequence[bytes]
+    ) -> str:
+        self.revealed.append(seed)
+        return "0xbb"
+
+
+async def until_closing(dealt: Dealt, number: int = 0) -> None:
+    """Let a round lie so that it closes this instant."""
+    [(left,)] = await rows(
+        "SELECT extract(epoch FROM closes_at - clock_timestamp())::float FROM rounds"
+        " WHERE table_id = %s AND number = %s",
+        (dealt.table.id, number),
+    )
+    await dealt.moved(number, left)
+
+
+CLOCKS = {"ten minutes ahead": [600.0], "ten minutes slow": [-600.0], "jumping": [0.0, 600, -600]}
+
+
+@pytest.mark.parametrize("clock", CLOCKS.values(), ids=CLOCKS)
+async def test_a_dealer_whose_clock_is_wrong_asks_for_the_beacon_when_it_is_due(
+    dealt: Dealt, clock: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right, wrong = time.time, itertools.cycle(clock)
+    monkeypatch.setattr(time, "time", lambda: right() + next(wrong))
+    await until_closing(dealt)
+    async with dealing(Dealer(dealt.table, dealt.pays, held(InTime()), SEALER, sign)):
+        await until(dealt, "settled")
+    [early] = await rows(
+        "SELECT drawn_at < closes_at + interval '2 s' FROM rounds"
+        " WHERE table_id = %s AND number = 0",
+        (dealt.table.id,),
+    )
+    assert early == (False,)
+
+
+async def test_rounds_that_are_committed_keep_their_beacon_when_the_setting_changes(
+    dealt: Dealt,
+) -> None:
+    beacons = Beacons({"block:evm-local": Said(), "drand": Other()})
+    await dealt.changed(beacon="drand")
+    table = replace(dealt.table, beacon="drand")
+    async with dealing(Dealer(table, dealt.pays, beacons, SEALER, sign)):
+        await until(dealt, "settled")
+    [(shown,)] = [await dealt.round(0, "beacon")]
+    assert shown["chain_hash"] == BEACON.chain_hash.hex()
+
+
+async def test_a_beacon_that_the_settings_do_not_reach_is_waited_for_until_the_round_is_void(
+    dealt: Dealt, logged: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.dealer.FAULT_S", 0.05)
+
+    async def nowhere(name: str) -> Beacon | None:
+        raise ChainError(f"no RPC URL is set for network {name}")
+
+    async with dealing(Dealer(dealt.table, dealt.pays, Beacons(find=nowhere), SEALER, sign)):
+        async with asyncio.timeout(30):
+            while not logged:
+                await asyncio.sleep(0.02)
+        assert "is bound to block:evm-local: no RPC URL" in logged[0]
+        assert await dealt.round(0, "state", "seed") == ("closed", None)
+        await dealt.moved(0, 61)
+        await until(dealt, "void")
+
+
+async def test_a_name_that_stands_for_another_chain_by_now_draws_nothing(
+    dealt: Dealt, logged: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.dealer.FAULT_S", 0.05)
+    async with dealing(Dealer(dealt.table, dealt.pays, held(Other()), SEALER, sign)):
+        async with asyncio.timeout(30):
+            while not logged:
+                await asyncio.sleep(0.02)
+        assert "its batch is bound to the beacon block:evm-local" in logged[0]
+        assert await dealt.round(0, "state", "seed") == ("closed", None)
+        await dealt.moved(0, 61)
+        await until(dealt, "void")
+
+
+async def test_a_pay_table_kept_since_the_dealer_began_is_looked_up(dealt: Dealt) -> None:
+    async with dealing(Dealer(dealt.table, {}, held(Said()), SEALER, sign)):
+        await until(dealt, "settled")
+
+
+async def test_beacons_are_found_once_by_their_names_and_closed_together() -> None:
+    asked: list[str] = []
+
+    async def find(name: str) -> Beacon | None:
+        asked.append(name)
+        await asyncio.sleep(0)
+        return None if len(asked) == 1 else Said()
+
+    beacons = Beacons(find=find)
+    assert await beacons.named("drand") is None  # its chain is not known yet
+    first, second = await asyncio.gather(beacons.named("drand"), beacons.named("drand"))
+    assert first is not None
+    assert first is second
+    assert asked == ["drand", "drand"]
+    await beacons.close()

@@ -55,6 +55,11 @@ class Dealt:
                 (f"tables-{number}",),
             )
             [(casino_id,)] = await cursor.fetchall()
+            await connection.execute(
+                b"INSERT INTO networks (network, name, chain) VALUES (%s, 'evm-local', 'evm')"
+                b" ON CONFLICT DO NOTHING",
+                (NETWORK,),
+            )
             pay_id = await tables.keep(connection, game, tables.GAMES[game].PAYS)
             table = Table(
                 id=0,
@@ -66,11 +71,28 @@ class Dealt:
                 asset=ASSET,
                 network=NETWORK,
                 program="0x" + "ab" * 20,
-                beacon="block",
+                beacon="block:evm-local",
                 limits=replace(LIMITS, **changed),
             )
             table = replace(table, id=await tables.settle(connection, table))
             return cls(table, await tables.all_pays(connection))
+
+    async def beside(self, asset: str = ASSET) -> Dealt:
+        """Another table of the same casino, within the same limits."""
+        name = f"{self.table.game}-{next(_numbers)}"
+        table = replace(self.table, id=0, name=name, asset=asset)
+        async with transaction() as session:
+            connection = await driver(session)
+            await connection.execute(
+                b"INSERT INTO assets VALUES (%s, 'X', 2) ON CONFLICT DO NOTHING", (asset,)
+            )
+            table = replace(table, id=await tables.settle(connection, table))
+        return Dealt(table, self.pays)
+
+    async def changed(self, **to: Any) -> int:
+        """The table as somebody sets it now."""
+        async with transaction() as session:
+            return await tables.settle(await driver(session), replace(self.table, **to))
 
     async def batch(
         self, count: int = 4, *, first: int = 0, opens_in: int = 0, period: int = 10, **set: Any
@@ -87,11 +109,12 @@ class Dealt:
                 b" reveal_window, beacon, max_liability, signer, pay_id, state, tx, position,"
                 b" committed_at, confirmed_at)"
                 b" VALUES (%s, %s, %s, %s, ceil(extract(epoch FROM now()))::bigint + %s, %s, 1, %s,"
-                b" 'block', %s, %s, %s, 'confirmed', '0xcc', 7, 1,"
+                b" %s, %s, %s, %s, 'confirmed', '0xcc', 7, 1,"
                 b" now() + make_interval(secs => %s))",
                 (
                     *(self.table.id, first, count, root, opens_in, period),
-                    *(set.get("reveal_window", 60), most, sign.address),
+                    set.get("reveal_window", 60),
+                    *(set.get("beacon", self.table.beacon), most, sign.address),
                     *(self.table.pay_id, set.get("late_s", -3600)),
                 ),
             )

@@ -125,6 +125,83 @@ async def test_a_round_takes_no_more_than_its_bond_backs(database: str) -> None:
     assert await dealt.round(0, "liability", "bets") == (232, 2)
 
 
+WIN = 77  # of a stake of 100 under 5000, beyond the stake
+
+
+async def at_two_tables(most_operator: int) -> tuple[Dealt, Dealt]:
+    """Tables of one casino with a limit of its own, an open round at each."""
+    one = await Dealt.at(most_operator=most_operator)
+    other = await one.beside()
+    for dealt in (one, other):
+        await dealt.batch(opens_in=-5)
+    return one, other
+
+
+async def risk(*tables: Dealt) -> int:
+    found = [await dealt.round(0, "risk") for dealt in tables]
+    return int(sum(row[0] for row in found))
+
+
+async def test_a_casino_risks_as_much_as_its_operator_allows_over_all_its_tables(
+    database: str,
+) -> None:
+    one, other = await at_two_tables(3 * WIN - 1)
+    ada = await one.player()
+    bets = [one.bet(ada), other.bet(ada), one.bet(ada)]
+    answers = await one.run_all(bets)
+    assert [answer.code for answer in answers] == [None, None, "OPERATOR_FULL"]
+    assert (answers[2].body["room"], answers[2].body["wanted"]) == (str(WIN - 1), str(WIN))
+    assert (await other.run(other.bet(ada))).code == "OPERATOR_FULL"
+    assert (await other.run(other.bet(ada, stake=50))).code is None
+    assert await one.cash(ada) == 10_000 - 250
+    assert await risk(one, other) == 2 * WIN + 38
+
+
+async def test_what_a_casino_risked_is_free_again_when_its_round_is_over(database: str) -> None:
+    one, other = await at_two_tables(WIN)
+    ada = await one.player()
+    assert (await one.run(one.bet(ada))).code is None
+    for step in (one.close, one.draw):
+        assert (await other.run(other.bet(ada))).code == "OPERATOR_FULL"
+        await one.moved(0, 10)
+        assert await step() is not None
+    assert (await other.run(other.bet(ada))).code == "OPERATOR_FULL"
+    assert await one.settle() == "settled"
+    assert (await other.run(other.bet(ada))).code is None
+
+
+async def test_many_bets_at_once_never_pass_what_the_operator_allows(database: str) -> None:
+    one, other = await at_two_tables(5 * WIN)
+    seats = [(dealt, await one.player()) for dealt in (one, other) for _ in range(6)]
+
+    async def placed(dealt: Dealt, player: int) -> str | None:
+        return (await dealt.run(dealt.bet(player))).code
+
+    codes = await asyncio.gather(*(placed(*seat) for seat in seats))
+    assert sorted(code or "" for code in codes) == [""] * 5 + ["OPERATOR_FULL"] * 7
+    assert await risk(one, other) == 5 * WIN
+
+
+async def test_a_bet_that_is_refused_takes_nothing_of_what_the_operator_allows(
+    database: str,
+) -> None:
+    one, other = await at_two_tables(WIN)
+    poor, ada = await one.player(50), await one.player()
+    answers = await one.run_all([one.bet(poor), other.bet(ada)])
+    assert [answer.code for answer in answers] == ["INSUFFICIENT_FUNDS", None]
+
+
+async def test_other_assets_and_other_casinos_count_for_themselves(database: str) -> None:
+    one, _ = await at_two_tables(WIN)
+    dollars = await one.beside("iso4217:USD")
+    stranger, _ = await at_two_tables(WIN)
+    await dollars.batch(opens_in=-5)
+    for dealt in (one, dollars, stranger):
+        ada = await dealt.player()
+        assert (await dealt.run(dealt.bet(ada))).code is None
+        assert (await dealt.run(dealt.bet(ada))).code == "OPERATOR_FULL"
+
+
 async def test_bets_of_many_transactions_at_once_have_each_a_place_of_their_own(
     dealt: Dealt,
 ) -> None:

@@ -246,6 +246,20 @@ async def test_nobody_is_asked_before_the_round_is_due() -> None:
         assert places[0].asked == []
 
 
+@pytest.mark.parametrize("wrong", [600.0, -600.0])
+async def test_what_is_due_follows_from_the_clock_of_who_asks(
+    wrong: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """This machine's may be wrong."""
+    closes_at = closing(1000)
+    monkeypatch.setattr(time, "time", lambda: closes_at + wrong)
+    async with asking(honest) as (drand, places):
+        due = drand.expected_at(closes_at)
+        assert await drand.fetch(closes_at, due - 0.01) is None
+        assert places[0].asked == []
+        assert await drand.fetch(closes_at, due) is not None
+
+
 other_key = quicknet.signed(1000).hex()
 LIES: dict[str, Mood] = {
     "another round": saying_of(lambda number: answer(1001)),

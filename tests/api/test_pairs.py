@@ -20,6 +20,7 @@ from games.fairness.pairs import MAX_BETS
 from games.fairness.verify import OK, verify
 from tests.api.conftest import Api, key
 from tests.api.test_reads import problem
+from tests.casino.conftest import rows
 from tests.casino.pairs.paired import ASSET, Paired
 from tests.casino.pairs.test_plays import recovered
 
@@ -172,6 +173,41 @@ async def test_the_same_key_is_the_same_bet_and_another_wish_under_it_is_refused
     assert (await owner.get(f"/api/pairs/{found}")).json()["bets"] == 1
 
 
+async def test_a_repeat_is_answered_as_before_whatever_is_offered_by_now(
+    api: Api, owner: httpx.AsyncClient, paired: Paired
+) -> None:
+    user = await funded(owner)
+    found = await active(owner, paired, user)
+    path = f"/api/pairs/{found}/bets"
+    first = await post(owner, path, wish(user), idempotency="before")
+    table = "UPDATE pair_booths SET games = games - 'dice' WHERE id = %s RETURNING games"
+    await rows(table, (paired.booth.id,))
+    try:
+        await asyncio.sleep(1.1)  # until the API reads its booths again
+        again = await post(owner, path, wish(user), idempotency="before")
+        assert (again.headers["idempotency-replayed"], again.json()) == ("true", first.json())
+        problem(await post(owner, path, wish(user)), 422, "GAME_NOT_OFFERED")
+    finally:
+        offered = "UPDATE pair_booths SET games = %s::jsonb WHERE id = %s RETURNING 1"
+        await rows(offered, (json.dumps(dict(paired.booth.games)), paired.booth.id))
+        await asyncio.sleep(1.1)
+
+
+async def test_a_pair_is_told_what_binds_it_before_that_is_final(
+    owner: httpx.AsyncClient, paired: Paired
+) -> None:
+    found = await opened(owner, await funded(owner))
+    assert (await owner.get(f"/api/pairs/{found}")).json()["commitment"] is None
+    number = await paired.drawn(found)
+    said = (await owner.get(f"/api/pairs/{found}")).json()["commitment"]
+    assert (said["number"], said["place"], said["final"], said["tx"]) == (number, 0, False, None)
+    await paired.final(number)
+    landed = (await owner.get(f"/api/pairs/{found}")).json()["commitment"]
+    bound = ("number", "place", "places", "root", "commit")
+    assert {one: said[one] for one in bound} == {one: landed[one] for one in bound}
+    assert (landed["final"], landed["tx"]) == (True, "0x" + "cc" * 32)
+
+
 BAD: list[tuple[dict[str, Any], int, str]] = [
     ({"stake": "0"}, 422, "amount_not_positive"),
     ({"stake": 1.5}, 422, "amount_not_whole"),
@@ -180,6 +216,9 @@ BAD: list[tuple[dict[str, Any], int, str]] = [
     ({"game": "roulette"}, 422, "GAME_NOT_OFFERED"),
     ({"choice": {"over": True, "face": 10_000}}, 422, "bad_choice"),
     ({"choice": {"side": 1}}, 422, "bad_choice"),
+    ({"choice": {"over": True, "face": 5_000, "\0": "\0"}}, 422, "bad_choice"),
+    ({"choice": {"over": True, "face": 5_000, "junk": "x" * 99}}, 422, "bad_choice"),
+    ({"game": "crash", "choice": {"target": 150}}, 422, "GAME_NOT_OFFERED"),
     ({"nonce": 1}, 409, "NONCE_SKIPPED"),
     ({"nonce": MAX_BETS}, 422, "invalid"),
     ({"nonce": -1}, 422, "invalid"),

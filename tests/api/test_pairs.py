@@ -9,13 +9,16 @@ import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
 
+from casino.pairs import booths
 from casino.pairs.records import PairKey
 from db import session
+from db.session import driver, transaction
 from games.fairness.pairs import MAX_BETS
 from games.fairness.verify import OK, verify
 from tests.api.conftest import Api, key
@@ -311,3 +314,22 @@ def test_an_api_that_should_play_pairs_and_has_no_key_to_sign_does_not_start() -
     ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
     assert ran.returncode == 2
     assert "FAIRHOUSE_SIGNER_KEY" in ran.stderr
+
+
+async def test_a_bond_of_one_address_on_another_chain_is_another_bond(
+    api: Api, paired: Paired
+) -> None:
+    async with transaction() as session:
+        connection = await driver(session)
+        await connection.execute(
+            b"INSERT INTO casinos (slug, name) VALUES ('elsewhere', 'Elsewhere')"
+        )
+        [(casino_id,)] = await (
+            await connection.execute(b"SELECT id FROM casinos WHERE slug = 'elsewhere'")
+        ).fetchall()
+        other = replace(paired.booth, casino_id=casino_id, network="eip155:8453")
+        await booths.settle(connection, other)
+    await asyncio.sleep(1.1)  # until the API reads its booths again
+    headers = {**key("owner"), "x-casino-slug": "elsewhere"}
+    async with httpx.AsyncClient(base_url=api.url, headers=headers) as there:
+        problem(await there.get("/api/pairs"), 404, "no_pairs")

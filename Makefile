@@ -33,7 +33,7 @@ test: setup ## every test, on real servers and chains
 	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 reliability: setup ## the long runs: kills, storms, a million transfers, a million draws
-	@FAIRHOUSE_LONG=1 $(BIN)/python -m pytest -q --timeout 7200 tests/reliability tests/games/fairness/test_chance.py
+	@FAIRHOUSE_LONG=1 $(BIN)/python -m pytest -q --timeout 7200 tests/reliability tests/games/fairness/test_chance.py tests/api/test_contract.py
 
 check: setup ## format, lint, types, floors, generated files
 	@$(MAKE) -s -j2 --output-sync=target typed generated linted

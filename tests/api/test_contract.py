@@ -12,9 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.api.conftest import Api, key
+from tests.reliability import LONG
 
 # What is well formed may still be refused: by funds that lack, by a version that moved on.
 ALLOWED = ["2xx", "402", "404", "409"]
+EXAMPLES = 50 if LONG else 12  # of each operation
 
 
 def test_every_answer_is_as_described(api: Api) -> None:
@@ -29,7 +31,7 @@ def test_every_answer_is_as_described(api: Api) -> None:
         good = operation.as_strategy(generation_mode=schemathesis.GenerationMode.POSITIVE)
         bad = operation.as_strategy(generation_mode=schemathesis.GenerationMode.NEGATIVE)
 
-        @settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+        @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[*HealthCheck])
         @given(st.one_of(good.map(possible), bad))
         def answered(case: Any) -> None:
             headers = {"Authorization": key("owner")["authorization"]}

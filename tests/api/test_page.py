@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 from collections.abc import AsyncIterator
 
-import psycopg
 import pytest
-from playwright.async_api import Browser, Locator, Page, expect
-from redis.asyncio import Redis
+from playwright.async_api import Browser, Page, expect
 
-from casino import finality, pages, stats
-from casino.sources import followed
-from db import session as db_session
-from db.session import transaction
-from local.process import accepts, until_ready
-from tests.api.conftest import ADA, CHROMIUM, Api, running
-from tests.casino.conftest import Says
+from tests.api.conftest import CHROMIUM, Api, running
+from tests.api.shown import feeding, house, play, take_back
+
+__all__ = ["house"]
 
 HARMLESS = "WebSocket connection"  # what a page may complain of
 
@@ -27,42 +21,11 @@ expect.set_options(timeout=60_000)
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on the PATH")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 async def live(api: Api) -> AsyncIterator[Api]:
-    """The relay beside the API, and a feed that a test may stop."""
+    """The relay and the feed beside the API."""
     async with running("relay", api.environment, api.logs), feeding(api):
         yield api
-
-
-@contextlib.asynccontextmanager
-async def feeding(api: Api) -> AsyncIterator[None]:
-    async with running("feed", api.environment, api.logs) as feed:
-        await until_ready(feed, lambda: accepts(api.feed_port))
-        yield
-
-
-@pytest.fixture
-async def house(api: Api) -> AsyncIterator[None]:
-    db_session.configure(api.database_url)
-    yield
-    await db_session.close()
-
-
-async def play(bet: int, *, settle: bool) -> None:
-    """What the interpreter does with a bet of the EVM program."""
-    placed = Says.placed(bet, ADA, stake=25 * 10**16, position=200 + bet)
-    ended = Says.settled(bet, payout=495 * 10**15, position=201 + bet, player=ADA)
-    async with transaction() as session:
-        await pages.apply(
-            session, await followed(session, 1), [ended if settle else placed], fresh=True
-        )
-        await stats.fold(session, 1, interval_ms=0)
-
-
-async def take_back(*txs: str) -> None:
-    """What the indexer does when the chain drops some txs of the EVM program."""
-    async with transaction() as session:
-        assert await finality.retract(session, await followed(session, 1), txs=txs) == 1
 
 
 async def test_what_was_played_is_there_at_once(live: Api, page: Page) -> None:
@@ -110,52 +73,6 @@ async def test_an_ending_that_the_chain_takes_back_leaves_the_bet_waiting(
     await expect(newest).to_contain_text("retracted")
     await play(1100, settle=False)
     await expect(newest).to_contain_text("waits")
-
-
-@pytest.mark.parametrize("listening", [True, False])
-async def test_what_the_feed_cannot_tell_any_more_is_read_again(
-    api: Api, page: Page, house: None, listening: bool
-) -> None:
-    """Nothing of what was shown is kept when messages are lost, nor when a page comes back."""
-    waits, gone = (1200, 1201) if listening else (1202, 1203)
-    async with contextlib.AsyncExitStack() as feed:
-        await feed.enter_async_context(feeding(api))
-        async with running("relay", api.environment, api.logs):
-            await page.goto(api.url)
-            await expect(page.locator("#live")).to_have_text("live")
-            for bet in (waits, gone):
-                for settle in (False, True):
-                    await play(bet, settle=settle)
-            for bet in (waits, gone):
-                await expect(row(page, f"s{bet}")).to_contain_text("won 0.495 ETH")
-        if not listening:
-            await feed.aclose()
-            await expect(page.locator("#live")).to_have_text("reconnecting")
-        await take_back(f"s{waits}")
-        await take_back(f"p{gone}", f"s{gone}")
-        await lose_the_streams(api)
-        async with running("relay", api.environment, api.logs):
-            if not listening:
-                await feed.enter_async_context(feeding(api))
-            await expect(row(page, f"p{waits}")).to_contain_text("waits")
-            await expect(row(page, f"s{waits}")).to_have_count(0)
-            await expect(row(page, f"s{gone}")).to_have_count(0)
-            await play(waits, settle=True)
-            await expect(row(page, f"s{waits}")).to_contain_text("won 0.495 ETH")
-
-
-def row(page: Page, tx: str) -> Locator:
-    return page.locator(f"#bets tr[title={tx}]")
-
-
-async def lose_the_streams(api: Api) -> None:
-    """Redis is emptied, and the outbox has nothing to fill it with again."""
-    async with (
-        await psycopg.AsyncConnection.connect(api.database_url, autocommit=True) as connection,
-        Redis.from_url(api.environment["FAIRHOUSE_REDIS_URL"]) as store,
-    ):
-        await connection.execute("DELETE FROM outbox")
-        await store.flushall()
 
 
 async def test_a_house_that_answers_again_is_live_again(live: Api, browser: Browser) -> None:
@@ -211,20 +128,3 @@ async def test_the_documentation_draws_itself_and_can_be_tried(live: Api, page: 
     await expect(section).to_contain_text("limit")
     await section.get_by_role("button").click()
     await expect(section.locator("pre")).to_contain_text('"items"')
-
-
-async def test_what_happened_while_the_feed_was_away_is_caught_up(
-    api: Api, page: Page, house: None
-) -> None:
-    async with running("relay", api.environment, api.logs):
-        async with feeding(api):
-            await page.goto(api.url)
-            await expect(page.locator("#live")).to_have_text("live")
-            await play(2000, settle=False)
-            newest = page.locator("#bets tr").first
-            await expect(newest).to_contain_text("waits")
-        await expect(page.locator("#live")).not_to_have_text("live")
-        await play(2000, settle=True)
-        async with feeding(api):
-            await expect(page.locator("#live")).to_have_text("live")
-            await expect(newest).to_contain_text("won 0.495 ETH")

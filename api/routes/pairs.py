@@ -192,8 +192,8 @@ async def bet(request: Request) -> Response:
     asked(request, OfCasino)
     key = idempotency_key(request)
     wish = await given(request, PairStake)
-    choice, said = parsed(_rules(wish.game), wish.choice)
     pair, of = await _mine(request, caller, wish.user)
+    choice, said = parsed(_rules(wish.game), wish.choice)
     found = await _booths(request)
     command = Play(
         **_by(caller, key),

@@ -23,13 +23,16 @@ from settings import Settings
 class Booths:
     """All booths by number, and all pay tables by theirs.
 
-    New pairs are opened at the bond `program`; without a `hand` no pair is played here.
+    New pairs are opened at the bond `program` on the chain of the name `network`; without a `hand`
+    no pair is played here.
     """
 
     program: str | None = None
+    network: str | None = None
     hand: Hand | None = None
     by_id: dict[int, Booth] = field(default_factory=dict)
     pays: dict[int, Any] = field(default_factory=dict)
+    _chain: str | None = None
     _until: float = 0.0
     _reading: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -43,21 +46,31 @@ class Booths:
             async with pool.connection() as connection:
                 found = await booths.all_booths(connection)
                 self.pays = await tables.all_pays(connection)
+                self._chain = await booths.named(connection, self.network)
             self.by_id = {one.id: one for one in found}
             self._until = time.monotonic() + KNOWN_S
 
     def of_casino(self, casino_id: int) -> Booth:
         """Where a casino's players open pairs. Raises `Problem` 404."""
         for one in self.by_id.values():
-            if (one.casino_id, one.program) == (casino_id, self.program):
+            if self._at(one) and one.casino_id == casino_id:
                 return one
         raise Problem(404, "no_pairs", "this casino plays no pairs")
 
-    def playing(self) -> Hand:
-        """Raises `Problem` 409 in a house that plays no pairs any more."""
-        if self.hand is None:
-            raise Problem(409, "pairs_ended", "this house plays no pairs now")
-        return self.hand
+    def offered(self, casino_id: int) -> bool:
+        """Whether a casino's players may open pairs now."""
+        return any(self._at(one) and one.casino_id == casino_id for one in self.by_id.values())
+
+    def once_of_casino(self, casino_id: int) -> Booth:
+        """The same, or where they last could. Raises `Problem` 404."""
+        if not self.offered(casino_id):
+            for one in reversed(self.by_id.values()):
+                if one.casino_id == casino_id:
+                    return one
+        return self.of_casino(casino_id)
+
+    def _at(self, one: Booth) -> bool:
+        return (one.network, one.program) == (self._chain, self.program)
 
 
 def booths_of(settings: Settings, sign: Signer | None) -> Booths:
@@ -71,4 +84,5 @@ def booths_of(settings: Settings, sign: Signer | None) -> Booths:
     means = manifest.load(setting.program, folders).located(
         network=setting.network, address=setting.address
     )
-    return Booths(means.address, Hand(Sealer(bytes.fromhex(settings.seed_key)), sign))
+    hand = Hand(Sealer(bytes.fromhex(settings.seed_key)), sign)
+    return Booths(means.address, means.network, hand)

@@ -19,7 +19,7 @@ SILENT_S = 15.0
 STANDING_S = 60.0
 LATE_S = 30.0  # after its close a round has its result within 6 s, or its beacon is late
 UNPAID_S = 900.0  # finality takes a quarter of an hour where it is slow
-FINAL_S = 2 * UNPAID_S  # what is to be final, and goes into a batch before it
+FINAL_S = 3600.0  # what is to be final twice over, half an hour where finality is slow
 LATE_CHECKS = 3  # missed in a row, and a law is said not to be looked at
 
 # What a provider says may hold its URL, and a key in it. Anyone may read how the house is, so only

@@ -696,20 +696,24 @@ class PairEnded(BaseModel):
 
 
 class PairCommitment(BaseModel):
-    """Where a pair's commitment stands: at `place` of `places` under the root of a number."""
+    """Where a pair's commitment stands: at `place` of `places` under the root of a number.
+
+    Until it is `final` the chain may not have it, and where it landed is not told.
+    """
 
     number: int
     place: int
     places: int
     root: str
     commit: str
-    tx: str
-    position: int
-    time: int
-    final_at: int
+    tx: str | None
+    position: int | None
+    time: int | None
+    final_at: int | None
     kind: Literal["drand", "block"]
     network: str
     program: str
+    final: bool
 
 
 class Pair(BaseModel):
@@ -718,7 +722,7 @@ class Pair(BaseModel):
     pair: str
     account: str
     epoch: int
-    state: Literal["waiting", "active", "retired", "revealed"]
+    state: Literal["waiting", "active", "retired", "revealed", "unplayed"]
     asset: str
     client_seed: str | None = Field(description="in hex")
     bets: int = Field(description="how many it took; the next nonce")

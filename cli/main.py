@@ -29,6 +29,8 @@ verify = typer.Typer(
 app.add_typer(verify, name="verify")
 table = typer.Typer(no_args_is_help=True, help="Tables of scheduled rounds.")
 app.add_typer(table, name="table")
+pairs = typer.Typer(no_args_is_help=True, help="Pairs of instant bets.")
+app.add_typer(pairs, name="pairs")
 
 
 def refuse(message: str) -> typer.Exit:
@@ -303,6 +305,24 @@ def resume(
     except rooms.Refused as error:
         raise refuse(str(error)) from None
     typer.echo(f"{name} goes on" if done else f"{name} was not stopped")
+
+
+@pairs.callback()
+def of_pairs() -> None:
+    """Pairs of instant bets."""
+
+
+@pairs.command("retire-all")
+def retire_all(
+    reason: Annotated[str, typer.Option(help="why, for the audit log")] = "",
+) -> None:
+    """End every pair that is not retired: after a restore, before anything is played again."""
+    rooms, chosen = import_module("cli.pairs"), quietly("pairs")
+    try:
+        ended = asyncio.run(rooms.retire_all(chosen, reason))
+    except rooms.Refused as error:
+        raise refuse(str(error)) from None
+    typer.echo(f"{ended} pairs are ended; the next are committed at the chain's own number")
 
 
 @app.command()

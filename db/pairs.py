@@ -15,7 +15,9 @@ class PairBooth(SQLModel, table=True):
     """Where a casino's players play pairs: one bond, some games, limits.
 
     `games` are the numbers of their pay tables by name, for bets to come; limits are in the
-    smallest unit of `asset`. `trouble` says why no seeds are committed.
+    smallest unit of `asset`. `trouble` says why no seeds are committed. While it is `stopped` no
+    bet is taken: the chain has numbers that are not ours. Ours begin at `begins`, which is where
+    the chain is once a person has said so (`resumes`).
     """
 
     __tablename__ = "pair_booths"
@@ -33,14 +35,18 @@ class PairBooth(SQLModel, table=True):
     most_win: Decimal = amount()
     most_player: Decimal = amount()
     trouble: str | None = text(default=None)
+    stopped: bool = Field(default=False, sa_column_kwargs={"server_default": sql("false")})
+    begins: int = big(default=0, sa_column_kwargs={"server_default": sql("0")})
+    resumes: bool = Field(default=False, sa_column_kwargs={"server_default": sql("false")})
     created_at: datetime | None = now(default=None, nullable=False)
 
 
 class PairBatch(SQLModel, table=True):
     """Seeds of pairs committed together, and the beacon that came when that was final.
 
-    drawn -> sent -> confirmed; times in Unix seconds, `final_at` is that of the block that made
-    the commitment final. `activation` is the hash of `beacon`.
+    drawn -> sent -> confirmed, or foreign: the chain has another root there. Times in Unix
+    seconds, `final_at` is that of the block that made the commitment final. `activation` is the
+    hash of `beacon`.
     """
 
     __tablename__ = "pair_batches"
@@ -64,7 +70,7 @@ class PairBatch(SQLModel, table=True):
 
 
 class PairRow(SQLModel, table=True):
-    """A pair of a player: waiting -> active -> retired -> revealed.
+    """A pair of a player: waiting -> active -> retired -> revealed, or waiting -> unplayed.
 
     `number` and `place` say where its seed is committed, `sealed` is that seed under AES-GCM with
     the key of the environment, `seed` the same once the final chain shows it. `bets` is the next
@@ -93,7 +99,7 @@ class PairRow(SQLModel, table=True):
             "booth_id",
             "number",
             "place",
-            postgresql_where=sql("state = 'retired'"),
+            postgresql_where=sql("state = 'retired' AND bets > 0"),
         ),
         CheckConstraint(
             "bets >= 0 AND bets <= 65536 AND stake >= 0 AND payout >= 0", name="pairs_sums"
@@ -105,6 +111,7 @@ class PairRow(SQLModel, table=True):
     booth_id: int = Field()
     casino_id: int = Field()
     account: str = text()
+    asset: str = text()
     state: str = text(default="waiting", sa_column_kwargs={"server_default": "waiting"})
     number: int | None = big(default=None)
     place: int | None = Field(default=None)

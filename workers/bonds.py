@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -26,6 +27,7 @@ KINDS = {DRAND: 1, BLOCK: 2}
 NAMES = {number: kind for kind, number in KINDS.items()}
 EMPTY = bytes(32)
 LOOK_BACK = 5_000  # blocks in which a commitment is looked for
+TOGETHER_S = 0.4  # what was final so lately is asked for once
 SPAN = 1_000  # blocks in one question for one that is known to be there
 # The accounts of the Solana program, as contracts/idl declares them.
 BOND = struct.Struct("<8x32x32x20s?BBxQQ64s")
@@ -163,6 +165,9 @@ class PairBond(Bond, Protocol):
     ) -> str:
         """Anybody who has heard of the seed may do so first: then this raises `SendRefused`."""
 
+    async def waits(self, tx: str) -> bool:
+        """Whether a tx that was sent here may still land by itself, as far as is known."""
+
 
 class EvmBond:
     """The contract of contracts/evm/src/Bond.sol; `depth` decides what is final without a word."""
@@ -175,6 +180,8 @@ class EvmBond:
         self.network, self.chain, self.address = network, network.encode(), address
         self._sender, self._contract = sender, evm.Program(interface, address)
         self._decoder, self._depth = Decoder(interface, address), depth
+        self._made: dict[int, Landed] = {}
+        self._final: tuple[float, int] | None = None
 
     @classmethod
     async def meet(
@@ -239,18 +246,20 @@ class EvmBond:
         return int(await self._read("nextPairs"))
 
     async def committed_pairs(self, number: int, *, finalized: bool) -> CommittedPairs | None:
-        at = await self._sender.rpc.finalized(self._depth) if finalized else None
-        return await self._pairs(number, at)
+        return await self._pairs(number, await self._height() if finalized else None)
 
     async def landed_pairs(self, number: int) -> LandedPairs | None:
         rpc, depth = self._sender.rpc, networks.depth_of(self.network)
-        final = await rpc.finalized(self._depth)
-        if await self._pairs(number, final) is None:
-            return None
-        made = await self._pairs_made(number, final)
+        final = await self._height()
+        if number not in self._made:
+            if await self._pairs(number, final) is None:
+                return None
+            self._made[number] = await self._pairs_made(number, final)
+        made = self._made[number]
         final_at = await rpc.final_at(made.position, depth)
         if final_at is None or made.position + depth > final:
             return None
+        del self._made[number]
         return LandedPairs(made.tx, made.position, made.time, final_at)
 
     async def commit_pairs(self, number: int, root: bytes, count: int, kind: bytes) -> str:
@@ -268,6 +277,9 @@ class EvmBond:
         args = [number, place, account.decode(), epoch, seed, list(proof)]
         return await self._send("revealPair", args)
 
+    async def waits(self, tx: str) -> bool:
+        return await self._sender.waits(tx)
+
     async def renew(self) -> None:
         await self._sender.renew()
 
@@ -280,6 +292,12 @@ class EvmBond:
 
     async def close(self) -> None:
         await self._sender.__aexit__()
+
+    async def _height(self) -> int:
+        """What is final, asked for once for all pairs that are looked at together."""
+        if self._final is None or time.monotonic() - self._final[0] > TOGETHER_S:
+            self._final = time.monotonic(), await self._sender.rpc.finalized(self._depth)
+        return self._final[1]
 
     async def _pairs(self, number: int, at: int | None) -> CommittedPairs | None:
         root, count, kind, revealed = await self._read("pairsAt", [number], at)
@@ -437,6 +455,10 @@ class SolanaBond:
     ) -> str:
         args = {"number": number, "place": place, "account": account.decode(), "epoch": epoch}
         return await self._send("reveal_pair", args | {"seed": seed, "proof": list(proof)})
+
+    async def waits(self, tx: str) -> bool:
+        """It lands within its blockhash's life or never, and a second one does no harm."""
+        return await asyncio.sleep(0, False)
 
     async def renew(self) -> None:
         """Nothing waits here: a tx lands within its blockhash's life, or never."""

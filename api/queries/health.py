@@ -43,7 +43,7 @@ SELECT b.program, b.trouble IS NULL AS commits, (
     WHERE p.booth_id = b.id AND p.state = 'waiting' AND c.activation IS NULL
         AND p.opened_at < clock_timestamp() - make_interval(secs => %(late_s)s)
 ) AS waiting, (
-    SELECT count(*) FROM pairs WHERE booth_id = b.id AND state = 'retired'
+    SELECT count(*) FROM pairs WHERE booth_id = b.id AND state = 'retired' AND bets > 0
         AND retired_at < clock_timestamp() - make_interval(secs => %(late_s)s)
 ) AS unrevealed
 FROM pair_booths b ORDER BY b.id

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-# What was drawn for a pair is told once the final chain has it.
+# A pair is told what it is bound to as soon as that is drawn, and whether it can still change.
 ONE = """
-SELECT p.player_id || '.' || p.epoch AS pair, p.account, p.epoch, p.state, t.asset,
+SELECT p.player_id || '.' || p.epoch AS pair, p.account, p.epoch, p.state, p.asset,
     encode(p.client_seed, 'hex') AS client_seed, p.bets, p.stake::text AS stake,
     p.payout::text AS payout, encode(p.last, 'hex') AS last, encode(p.seed, 'hex') AS seed,
-    CASE WHEN b.state = 'confirmed' THEN jsonb_build_object('number', b.number, 'place', p.place,
+    CASE WHEN b.number IS NOT NULL THEN jsonb_build_object('number', b.number, 'place', p.place,
         'places', b.count, 'root', encode(b.root, 'hex'), 'commit', encode(p.commit, 'hex'),
-        'tx', b.tx, 'position', b.position, 'time', b.committed_at, 'final_at', b.final_at,
-        'kind', b.kind, 'network', t.network, 'program', t.program) END AS commitment,
+        'tx', CASE WHEN b.state = 'confirmed' THEN b.tx END, 'position', b.position,
+        'time', b.committed_at, 'final_at', b.final_at,
+        'kind', b.kind, 'network', t.network, 'program', t.program,
+        'final', b.state = 'confirmed') END AS commitment,
     b.beacon - 'evidence' AS beacon, encode(b.activation, 'hex') AS activation,
-    CASE WHEN b.state = 'confirmed' THEN encode(b.signer, 'hex') END AS signer,
+    encode(b.signer, 'hex') AS signer,
     p.opened_at, p.active_at, p.retired_at, p.reveal_tx, p.revealed_at,
     p.booth_id, p.player_id
 FROM pairs p JOIN pair_booths t ON t.id = p.booth_id
@@ -21,7 +23,7 @@ WHERE p.player_id = %(player)s AND p.epoch = %(epoch)s AND p.casino_id = %(casin
 """
 # Newest first; a nonce is its place in the row.
 BETS = """
-SELECT b.player_id || '.' || b.epoch || '.' || b.nonce AS bet, b.nonce, b.game, b.choice, t.asset,
+SELECT b.player_id || '.' || b.epoch || '.' || b.nonce AS bet, b.nonce, b.game, b.choice, p.asset,
     b.stake::text AS stake, encode(b.params, 'hex') AS params, jsonb_build_object(
         'chain', t.network, 'account', p.account, 'epoch', p.epoch::text,
         'client_seed', encode(p.client_seed, 'hex'), 'activation', encode(c.activation, 'hex'),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any
 
-import msgspec
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from starlette.requests import Request
 from starlette.responses import Response
@@ -17,6 +16,7 @@ from api.answers import fresh, private
 from api.bodies import given, whole
 from api.booths import Booths
 from api.casinos import OfCasino, chosen
+from api.choices import parsed
 from api.desk import idempotency_key
 from api.documents import describe
 from api.errors import Problem, refused
@@ -28,11 +28,12 @@ from api.routes.wallets import Keyed, Text
 from api.state import Row, state
 from casino.commands import Command
 from casino.pairs import proofs
-from casino.pairs.booths import Booth, rules
+from casino.pairs.booths import BadBooth, Booth, rules
 from casino.pairs.courses import Choose, Open, Retire
 from casino.pairs.plays import Play
 from casino.pairs.records import PairKey
 from games.fairness.pairs import MAX_BETS
+from games.rules import Game
 from settings import Role
 
 PLAY: Role = "pairs:play"
@@ -133,9 +134,11 @@ async def open_pair(request: Request) -> Response:
     asked(request, OfCasino)
     key = idempotency_key(request)
     wish = await given(request, PairWish)
+    found = await _booths(request)
     command = Open(
         **_by(caller, key),
-        booth=(await _booths(request)).of_casino(caller.casino["id"]),
+        booth=found.once_of_casino(caller.casino["id"]),
+        offered=found.offered(caller.casino["id"]),
         player_id=await _player(request, caller, wish.user),
         client_seed=None if wish.client_seed is None else _bytes(wish.client_seed),
     )
@@ -190,18 +193,19 @@ async def bet(request: Request) -> Response:
     key = idempotency_key(request)
     wish = await given(request, PairStake)
     pair, of = await _mine(request, caller, wish.user)
+    choice, said = parsed(_rules(wish.game), wish.choice)
     found = await _booths(request)
     command = Play(
         **_by(caller, key),
         booth=of,
         pair=pair,
         game=wish.game,
-        choice=_choice(of, wish),
-        said=wish.choice,
+        choice=choice,
+        said=said,
         stake=units(wish.stake),
         nonce=wish.nonce,
         pays=found.pays,
-        hand=found.playing(),
+        hand=found.hand,
     )
     return await _decided(request, wish.user, command)
 
@@ -249,7 +253,8 @@ async def proof(request: Request) -> Response:
     async with state(request).pool.connection() as connection:
         found = await proofs.proof(connection, of[row["booth_id"]], key, first=page.first)
     if found is None:
-        raise Problem(409, "pair_not_revealed", UNREVEALED[row["state"]].format(pair=key))
+        state_of = "idle" if row["state"] == "retired" and not row["bets"] else row["state"]
+        raise Problem(409, "pair_not_revealed", UNREVEALED[state_of].format(pair=key))
     return fresh(request, found)
 
 
@@ -258,6 +263,8 @@ UNREVEALED = {
     "waiting": "the pair {pair} is not active yet, and nothing was played with it",
     "active": "the pair {pair} is in play: its seed is revealed once it is retired",
     "retired": "the pair {pair} is retired, and the final chain does not show its seed yet",
+    "idle": "the pair {pair} was retired without a bet: there is nothing to prove",
+    "unplayed": "the pair {pair} ended before it was active, and nothing was played with it",
     "revealed": "the pair {pair} was revealed a moment ago; ask again",
 }
 
@@ -288,16 +295,12 @@ def _bytes(client_seed: str) -> bytes:
         raise Problem(422, "BAD_CLIENT_SEED", "a client seed is UTF-8") from error
 
 
-def _choice(of: Booth, wish: PairStake) -> Any:
-    """Raises `Problem` 422 for a game that is not offered, or what is no choice of it."""
-    if wish.game not in of.games:
-        offered = sorted(of.games)
-        said = f"pairs play {', '.join(offered)}"
-        raise Problem(422, "GAME_NOT_OFFERED", said, offered=offered)
+def _rules(game: str) -> Game:
+    """Raises `Problem` 422 for what is no game at all; what a booth offers, its bets are asked."""
     try:
-        return msgspec.convert(wish.choice, type=rules(wish.game).Choice, strict=True)
-    except (msgspec.ValidationError, ValueError, OverflowError) as error:
-        raise Problem(422, "bad_choice", f"no choice of {wish.game}: {error}") from error
+        return rules(game)
+    except BadBooth as error:
+        raise Problem(422, "GAME_NOT_OFFERED", str(error)) from error
 
 
 async def _mine(request: Request, caller: Caller, user: str) -> tuple[PairKey, Booth]:

@@ -8,7 +8,6 @@ import re
 from collections.abc import AsyncIterator, Mapping
 from typing import Annotated, Any
 
-import msgspec
 import orjson
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from starlette.requests import Request
@@ -20,6 +19,7 @@ from api.amounts import Amount, units
 from api.answers import fresh, private
 from api.bodies import given, whole
 from api.casinos import OfCasino, chosen
+from api.choices import parsed
 from api.desk import idempotency_key
 from api.documents import describe
 from api.errors import Problem, refused
@@ -231,10 +231,7 @@ async def _command(request: Request, caller: Caller, key: str, wish: Wish) -> Pl
     found, sign = await _tables(request), state(request).sign
     table = found.named(caller.casino["id"], named(request, "table"))
     stake = units(wish.stake)
-    try:
-        choice = msgspec.convert(wish.choice, type=table.rules.Choice, strict=True)
-    except (msgspec.ValidationError, ValueError, OverflowError) as error:
-        raise Problem(422, "bad_choice", f"no choice of {table.game}: {error}") from error
+    choice, said = parsed(table.rules, wish.choice)
     player_id, number, payee = await _betting(request, caller, table, wish)
     return Place(
         casino_id=table.casino_id,
@@ -247,7 +244,7 @@ async def _command(request: Request, caller: Caller, key: str, wish: Wish) -> Pl
         account=f"player:{player_id}",
         payee=payee,
         choice=choice,
-        said=wish.choice,
+        said=said,
         stake=stake,
         pays=found.pays,
         signer=None if sign is None else sign.address,

@@ -26,10 +26,15 @@ RETURNING id
 """
 BOOTHS = b"""
 SELECT b.id, b.casino_id, c.slug, b.network, b.program, b.asset, b.beacon, b.games, b.least, b.most,
-    b.most_win, b.most_player, b.trouble
+    b.most_win, b.most_player, b.trouble, b.stopped
 FROM pair_booths b JOIN casinos c ON c.id = b.casino_id ORDER BY b.id
 """
-STOP = b"UPDATE pair_booths SET trouble = %s WHERE id = %s AND trouble IS DISTINCT FROM %s"
+STOP = b"""
+UPDATE pair_booths SET trouble = %(said)s, stopped = coalesce(%(stopped)s::boolean, stopped)
+WHERE id = %(id)s AND (trouble, stopped) IS DISTINCT FROM
+    (%(said)s, coalesce(%(stopped)s::boolean, stopped))
+"""
+NAMED = b"SELECT network FROM networks WHERE name = %s"
 
 
 class BadBooth(ValueError):
@@ -52,7 +57,10 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Booth:
-    """A booth as it is set; `games` are the numbers of their pay tables, for bets to come."""
+    """A booth as it is set; `games` are the numbers of their pay tables, for bets to come.
+
+    While it is `stopped` no bet is taken.
+    """
 
     id: int
     casino_id: int
@@ -64,6 +72,7 @@ class Booth:
     games: Mapping[str, int] = field(hash=False)
     limits: Limits
     trouble: str | None = None
+    stopped: bool = False
 
     @property
     def chain(self) -> bytes:
@@ -127,10 +136,24 @@ async def settle(connection: rows.Connection, booth: Booth) -> int:
     return int(found[0][0])
 
 
-async def stop(connection: rows.Connection, booth_id: int, trouble: str | None) -> bool:
-    """Say why no more seeds are committed, or that they are; whether that is new."""
-    changed = await connection.execute(STOP, (trouble, booth_id, trouble))
+async def stop(
+    connection: rows.Connection, booth_id: int, trouble: str | None, *, stopped: bool | None = None
+) -> bool:
+    """Say why no more seeds are committed, or that they are; whether that is new.
+
+    While the booth is `stopped` no bet is taken either; None leaves that as it is.
+    """
+    said = {"id": booth_id, "said": trouble, "stopped": stopped}
+    changed = await connection.execute(STOP, said)
     return changed.rowcount > 0
+
+
+async def named(connection: rows.Connection, network: str | None) -> str | None:
+    """The chain that a network's name stands for; None while that is not settled."""
+    async with connection.cursor(row_factory=tuple_row) as cursor:
+        await cursor.execute(NAMED, (network,))
+        found = await cursor.fetchall()
+    return str(found[0][0]) if found else None
 
 
 async def all_booths(connection: rows.Connection) -> list[Booth]:
@@ -141,5 +164,5 @@ async def all_booths(connection: rows.Connection) -> list[Booth]:
 
 def _booth(row: tuple[Any, ...]) -> Booth:
     limits = Limits(*map(int, row[8:12]))
-    values: tuple[Any, ...] = (*row[:8], limits, row[12])
+    values: tuple[Any, ...] = (*row[:8], limits, *row[12:])
     return Booth(*values)

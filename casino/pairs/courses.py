@@ -16,13 +16,14 @@ from psycopg.rows import tuple_row
 from psycopg.types.json import Jsonb
 
 from casino import rows
-from casino.commands import Answer, Command, Desk, Shelf
+from casino.commands import Answer, Command, Desk, Shelf, Undecided
 from casino.outbox import Message, statement
 from casino.pairs.booths import Booth
 from casino.pairs.records import (
     ACTIVE,
     RETIRED,
     REVEALED,
+    UNPLAYED,
     WAITING,
     Door,
     Fresh,
@@ -40,15 +41,44 @@ from ledger.errors import Refusal
 
 NAMESPACE = "pairs"
 
+FOREIGN = b"""
+UPDATE pair_batches SET state = 'foreign'
+WHERE booth_id = %s AND number = %s AND state IN ('drawn', 'sent')
+"""
+# Pairs of a batch that nobody may play, whatever stands in it.
+UNPLAYABLE = b"""
+UPDATE pairs SET state = 'unplayed' WHERE booth_id = %s AND number = %s AND state = 'waiting'
+RETURNING player_id, epoch, account, clock_timestamp()
+"""
+# What the chain shows already must not be played, whatever this database says.
+KNOWN = b"""
+UPDATE pairs SET state = CASE state WHEN 'active' THEN 'retired' ELSE 'unplayed' END,
+    retired_at = CASE state WHEN 'active' THEN clock_timestamp() END
+WHERE booth_id = %s AND number = %s AND place = ANY(%s::int[]) AND state IN ('waiting', 'active')
+RETURNING player_id, epoch, account, clock_timestamp(), state, bets, stake, payout, last
+"""
+EVERY = b"""
+UPDATE pairs SET state = CASE state WHEN 'active' THEN 'retired' ELSE 'unplayed' END,
+    retired_at = CASE state WHEN 'active' THEN clock_timestamp() END
+WHERE booth_id = %s AND state IN ('waiting', 'active')
+RETURNING player_id, epoch, account, clock_timestamp(), state, bets, stake, payout, last
+"""
+RESUMES = b"UPDATE pair_booths SET resumes = true WHERE id = %s"
 CONFIRMED = b"""
 UPDATE pair_batches SET state = 'confirmed', confirmed_at = clock_timestamp(), tx = %s,
     position = %s, committed_at = %s, final_at = %s
-WHERE booth_id = %s AND number = %s AND state <> 'confirmed'
+WHERE booth_id = %s AND number = %s AND state IN ('drawn', 'sent')
 RETURNING root, count, tx, confirmed_at
 """
 COMMITTED = b"""
 SELECT player_id, epoch, account, place, commit FROM pairs
 WHERE booth_id = %s AND number = %s ORDER BY place
+"""
+DRAWN = b"""
+SELECT p.player_id, p.epoch, p.account, p.place, p.commit, b.root, b.count, b.kind,
+    clock_timestamp()
+FROM pairs p JOIN pair_batches b USING (booth_id, number)
+WHERE p.booth_id = %s AND p.number = %s ORDER BY p.place
 """
 ACTIVATED = b"""
 UPDATE pair_batches SET beacon = %s, activation = %s, activated_at = clock_timestamp()
@@ -92,6 +122,15 @@ class PairRetired(Refusal):
     code = "PAIR_RETIRED"
 
 
+class PairUnplayed(Refusal):
+    """It ended before it was active: its seed was never committed, or must not be played any more.
+
+    Its player may open another one.
+    """
+
+    code = "PAIR_UNPLAYED"
+
+
 class BadClientSeed(Refusal):
     """It is not 1 to 64 bytes of UTF-8."""
 
@@ -106,11 +145,15 @@ class ClientSeedFixed(Refusal):
 
 @dataclass(frozen=True, kw_only=True)
 class Open(Command):
-    """The next pair of a player: its epoch is the one before it plus 1."""
+    """The next pair of a player: its epoch is the one before it plus 1.
+
+    Where none is `offered` any more nothing is decided: who asks again hears what was before.
+    """
 
     booth: Booth
     player_id: int
     client_seed: bytes | None = None
+    offered: bool = True
 
     @property
     def verb(self) -> str:
@@ -127,6 +170,8 @@ class Open(Command):
         yield Openings, self._door
 
     def decide(self, desk: Desk) -> Answer:
+        if not self.offered:
+            raise ended()
         if self.client_seed is not None:
             checked(self.client_seed)
         openings = desk.shelf(Openings)
@@ -136,7 +181,8 @@ class Open(Command):
             raise PairWaiting(f"the pair {key} waits already", pair=str(key))
         key = PairKey(self.player_id, 0 if newest is None else newest + 1)
         account = f"player:{self.player_id}"
-        fresh = Fresh(self.booth.id, self.casino_id, account, self.client_seed, desk.books.now)
+        place = (self.booth.id, self.casino_id, account, self.booth.asset)
+        fresh = Fresh(*place, self.client_seed, desk.books.now)
         desk.shelf(FreshPairs).put(key, fresh)
         openings.put(self._door, Opening(key.epoch, key.epoch))
         data = {
@@ -166,12 +212,15 @@ class OfPair(Command):
         yield Pairs, self.pair
 
     def standing(self, desk: Desk) -> Standing:
-        """The pair behind its lock. Raises `UnknownPair` and `PairRetired`."""
+        """The pair behind its lock. Raises `UnknownPair`, `PairRetired` and `PairUnplayed`."""
         found = desk.shelf(Pairs).get(self.pair)
         if found is None or found.booth_id != self.booth.id:
             raise UnknownPair(f"there is no pair {self.pair}", pair=str(self.pair))
         if found.state in (RETIRED, REVEALED):
             raise PairRetired(f"the pair {self.pair} is {found.state}", pair=str(self.pair))
+        if found.state == UNPLAYED:
+            said = f"the pair {self.pair} ended before it was active: open another one"
+            raise PairUnplayed(said, pair=str(self.pair))
         return found
 
     def waits(self) -> PairWaiting:
@@ -228,6 +277,11 @@ class Retire(OfPair):
         return Answer({"pair": str(self.pair), **_sums(retired)})
 
 
+def ended() -> Undecided:
+    """Nobody plays pairs here now; who played before hears what was decided then."""
+    return Undecided(Answer({"detail": "this house plays no pairs now"}, code="PAIRS_ENDED"))
+
+
 def checked(client_seed: bytes) -> None:
     """Raises `BadClientSeed`."""
     try:
@@ -265,6 +319,68 @@ async def confirm(
         messages.append(message(booth, key, account, "pair.committed", at, data))
     await _tell(connection, messages)
     return True
+
+
+async def tell_drawn(connection: rows.Connection, booth: Booth, number: int) -> None:
+    """Tell every pair of a batch what it is bound to, before anything of it is on chain."""
+    found = await _rows(connection, DRAWN, booth.id, number)
+    messages = []
+    for player_id, epoch, account, place, commit, root, count, kind, at in found:
+        said = {"number": number, "place": place, "places": count, "root": bytes(root).hex()}
+        said |= {"commit": bytes(commit).hex(), "kind": kind, "final": False}
+        key = PairKey(player_id, epoch)
+        messages.append(message(booth, key, account, "pair.drawn", at, {"commitment": said}))
+    await _tell(connection, messages)
+
+
+async def disown(connection: rows.Connection, booth: Booth, number: int) -> bool:
+    """The chain has another root under a batch's number: its pairs end unplayed.
+
+    False when that was known.
+    """
+    if (await connection.execute(FOREIGN, (booth.id, number))).rowcount == 0:
+        return False
+    await end_unplayed(connection, booth, number)
+    return True
+
+
+async def end_unplayed(connection: rows.Connection, booth: Booth, number: int) -> int:
+    """End the pairs of a batch that wait and can never be played; how many."""
+    found = await _rows(connection, UNPLAYABLE, booth.id, number)
+    await _tell(connection, [_unplayed(booth, *one) for one in found])
+    return len(found)
+
+
+async def end_known(
+    connection: rows.Connection, booth: Booth, number: int, places: Sequence[int]
+) -> int:
+    """End the pairs of a batch whose seeds somebody has shown, as after a restore; how many."""
+    return await _end(connection, booth, KNOWN, booth.id, number, list(places))
+
+
+async def end_every(connection: rows.Connection, booth: Booth) -> int:
+    """End every pair that is not retired yet, and let seeds be committed where the chain is."""
+    await connection.execute(RESUMES, (booth.id,))
+    return await _end(connection, booth, EVERY, booth.id)
+
+
+async def _end(connection: rows.Connection, booth: Booth, query: bytes, *values: Any) -> int:
+    messages, found = [], await _rows(connection, query, *values)
+    for player_id, epoch, account, at, state, bets, stake, payout, last in found:
+        key = PairKey(player_id, epoch)
+        if state == UNPLAYED:
+            messages.append(_unplayed(booth, player_id, epoch, account, at))
+            continue
+        sums = {"bets": bets, "stake": str(stake), "payout": str(payout)}
+        data = {"state": state, **sums, "last": None if last is None else bytes(last).hex()}
+        messages.append(message(booth, key, account, "pair.retired", at, data))
+    await _tell(connection, messages)
+    return len(found)
+
+
+def _unplayed(booth: Booth, player_id: int, epoch: int, account: str, at: datetime) -> Message:
+    key = PairKey(player_id, epoch)
+    return message(booth, key, account, "pair.unplayed", at, {"state": UNPLAYED})
 
 
 async def activate(

@@ -15,7 +15,7 @@ from typing import Any
 from casino.commands import Answer, Desk, Shelf, Undecided
 from casino.outbox import Message
 from casino.pairs.booths import rules
-from casino.pairs.courses import NAMESPACE, OfPair, told_retired
+from casino.pairs.courses import NAMESPACE, OfPair, ended, told_retired
 from casino.pairs.records import ACTIVE, RETIRED, Bet, BetKey, PairBets, Pairs, Standing
 from casino.sealed import Sealer
 from casino.stakes import Purse, Split
@@ -30,7 +30,8 @@ from ledger.errors import Refusal
 from ledger.transfers import Posted, Transfer
 
 STAKE, PAYOUT = "pair_stake", "pair_payout"
-UNAVAILABLE = "PAIRS_UNAVAILABLE"
+UNAVAILABLE, STOPPED = "PAIRS_UNAVAILABLE", "PAIRS_STOPPED"
+SIGNED_ELSEWHERE = "PAIR_SIGNER_CHANGED"
 
 
 class NoClientSeed(Refusal):
@@ -55,6 +56,12 @@ class GameNotOffered(Refusal):
     """The booth does not offer this game."""
 
     code = "GAME_NOT_OFFERED"
+
+
+class AssetChanged(Refusal):
+    """The booth plays for another asset by now, and its limits say nothing of the pair's."""
+
+    code = "ASSET_CHANGED"
 
 
 class ChoiceNotOffered(Refusal):
@@ -94,7 +101,8 @@ class Play(OfPair):
     """A stake on a choice in a game, under the next nonce of a pair.
 
     `choice` is one of the game, and `said` the same as JSON; `pays` are pay tables by number. With
-    a `nonce` it is refused unless that is the next one.
+    a `nonce` it is refused unless that is the next one. Without a `hand`, or at a booth that is
+    stopped, nothing is decided.
     """
 
     game: str
@@ -103,7 +111,7 @@ class Play(OfPair):
     stake: int
     nonce: int | None = None
     pays: Mapping[int, Any] = field(repr=False)
-    hand: Hand = field(repr=False)
+    hand: Hand | None = field(repr=False)
 
     @property
     def verb(self) -> str:
@@ -126,17 +134,18 @@ class Play(OfPair):
         return Purse(booth.casino_id, self.pair.player_id, booth.asset, self.game)
 
     def decide(self, desk: Desk) -> Answer:
+        hand = self._hand()
         pair = self._playable(desk)
         pay_id, pays = self._pays()
         most = self._most(pays)
         self._within(pair, most)
-        seed = self._seed(pair)
+        seed = self._seed(hand, pair)
         split = self.purse.split(desk, self.stake)
         staked = desk.books.post(Transfer(STAKE, self.purse.paid(split), extra=self._about(pair)))
         self._check_room(desk, split, most)
         params = paytables.params(rules(self.game), self.choice, pays)
         receipt = self._receipt(desk, pair, params)
-        signature = self.hand.sign(receipt.digest)
+        signature = hand.sign(receipt.digest)
         outcome = receipt.pair.outcome(
             seed=seed,
             client_seed=receipt.client_seed,
@@ -169,18 +178,32 @@ class Play(OfPair):
         desk.shelf(PairBets).put(BetKey(*self.pair, pair.bets), bet)
         after = self._after(pair, bet)
         desk.shelf(Pairs).put(self.pair, after)
-        self._tell(desk, pair, bet, receipt, [one for one in (staked, paid) if one is not None])
+        said = self._said(pair, bet, receipt)
+        self._tell(desk, pair, bet, said, [one for one in (staked, paid) if one is not None])
         if after.state == RETIRED:
             desk.messages.append(told_retired(self.booth, self.pair, after, desk.books.now))
-        body = self._said(pair, bet, receipt)
-        body |= {"state": after.state, "balance": str(self.purse.available(desk))}
+        body = said | {"state": after.state, "balance": str(self.purse.available(desk))}
         return Answer(body, transfer_id=staked.id)
+
+    def _hand(self) -> Hand:
+        """Who plays, if anybody does now. Raises `Undecided`."""
+        if self.hand is None:
+            raise ended()
+        if self.booth.stopped:
+            said = "the chain is ahead of our seeds: no bet is taken until somebody has looked"
+            raise Undecided(Answer({"detail": said}, code=STOPPED))
+        return self.hand
 
     def _playable(self, desk: Desk) -> Standing:
         """The pair, if it takes a bet now: as it stands behind its lock."""
         pair, about = self.standing(desk), {"pair": str(self.pair)}
         if pair.state != ACTIVE:
             raise self.waits()
+        if pair.asset != self.booth.asset:
+            said = (
+                f"the pair {self.pair} is of {pair.asset}, and {self.booth.asset} is played for now"
+            )
+            raise AssetChanged(f"{said}: retire it", **about, asset=pair.asset)
         if pair.client_seed is None:
             raise NoClientSeed(f"the pair {self.pair} has no client seed yet", **about)
         if self.nonce is not None and self.nonce != pair.bets:
@@ -217,14 +240,17 @@ class Play(OfPair):
             said = f"a player stakes {limits.most_player} under a pair at most"
             raise StakeTooLarge(said, most=str(limits.most_player))
 
-    def _seed(self, pair: Standing) -> bytes:
+    def _seed(self, hand: Hand, pair: Standing) -> bytes:
         """The pair's seed. Raises `Undecided` when this process may not play it."""
-        if pair.signer != self.hand.sign.address:
-            raise _unavailable("receipts of this pair are signed by another key than ours")
+        if pair.signer != hand.sign.address:
+            assert pair.signer is not None
+            said = "receipts of this pair are signed by another key than ours: retire it"
+            body = {"detail": said, "pair": str(self.pair), "signer": pair.signer.hex()}
+            raise Undecided(Answer(body, code=SIGNED_ELSEWHERE))
         assert pair.sealed is not None
         try:
             place = self.booth.place(pair.account, self.pair.epoch)
-            return self.hand.sealer.open(place, pair.sealed)
+            return hand.sealer.open(place, pair.sealed)
         except ValueError as error:
             raise _unavailable("the seed of this pair does not open here") from error
 
@@ -277,10 +303,10 @@ class Play(OfPair):
         )
 
     def _tell(
-        self, desk: Desk, pair: Standing, bet: Bet, receipt: Receipt, moved: list[Posted]
+        self, desk: Desk, pair: Standing, bet: Bet, said: dict[str, Any], moved: list[Posted]
     ) -> None:
         player, casino = str(self.pair.player_id), self.booth.casino
-        data = {"player": pair.account, **self._said(pair, bet, receipt)}
+        data = {"player": pair.account, **said}
         desk.messages.append(
             Message(NAMESPACE, "pair.bet", casino, data, player=player, game=self.game)
         )
@@ -319,13 +345,17 @@ class Play(OfPair):
                 "previous": receipt.previous.hex(),
                 "digest": bet.digest.hex(),
                 "signature": bet.signature.hex(),
-                "signer": self.hand.sign.address.hex(),
+                "signer": _hex(pair.signer),
             },
             "outcome": bet.outcome.hex(),
             "result": bet.result,
             "payout": str(bet.payout),
             "at": bet.at.isoformat(),
         }
+
+
+def _hex(value: bytes | None) -> str:
+    return "" if value is None else value.hex()
 
 
 def _unavailable(said: str) -> Undecided:

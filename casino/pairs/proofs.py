@@ -21,8 +21,8 @@ from games.fairness.verify.proofs import Commitment, PairBet, Shown
 MOST = 4096  # bets in one file: of a pair with more, the next file begins at a later nonce
 
 PAIR = b"""
-SELECT p.account, p.number, p.place, p.seed, p.client_seed, p.bets, b.root, b.count, b.kind,
-    b.signer, b.tx, b.position, b.committed_at, b.beacon
+SELECT p.account, p.asset, p.number, p.place, p.seed, p.client_seed, p.bets, b.root, b.count,
+    b.kind, b.signer, b.tx, b.position, b.committed_at, b.beacon
 FROM pairs p JOIN pair_batches b ON b.booth_id = p.booth_id AND b.number = p.number
 WHERE p.player_id = %s AND p.epoch = %s AND p.booth_id = %s AND p.state = 'revealed'
 """
@@ -47,7 +47,7 @@ async def proof(
     found = await _rows(connection, PAIR, *key, booth.id)
     if not found:
         return None
-    account, number, place, seed, client_seed, count, root, places, kind, *batch = found[0]
+    account, asset, number, place, seed, client_seed, count, root, places, kind, *batch = found[0]
     signer, tx, position, time, beacon = batch
     commits = [bytes(row[0]) for row in await _rows(connection, COMMITS, booth.id, number)]
     siblings = tuple(merkle.Tree.over(commits).proof(place))
@@ -71,7 +71,7 @@ async def proof(
             signer=bytes(signer),
             count=count,
             bets=tuple(
-                _bet(booth, pair, chosen, activation.beacon.hash, row)
+                _bet(asset, pair, chosen, activation.beacon.hash, row)
                 for row in await _rows(connection, BETS, *key, first, most)
             ),
         )
@@ -79,7 +79,7 @@ async def proof(
 
 
 def _bet(
-    booth: Booth, pair: Pair, client_seed: bytes, activation: bytes, row: tuple[Any, ...]
+    asset: str, pair: Pair, client_seed: bytes, activation: bytes, row: tuple[Any, ...]
 ) -> PairBet:
     nonce, game, params, pays, stake, at, previous, signature, outcome, result, payout = row
     receipt = Receipt(
@@ -87,7 +87,7 @@ def _bet(
         nonce=nonce,
         client_seed=client_seed,
         activation=activation,
-        asset=booth.asset.encode(),
+        asset=asset.encode(),
         game=game.encode(),
         params_hash=hash_params(bytes(params)),
         stake=int(stake),

@@ -13,13 +13,14 @@ from db.arrays import documents, numbers, texts, times
 from ledger.posting import Statement
 
 WAITING, ACTIVE, RETIRED, REVEALED = "waiting", "active", "retired", "revealed"
+UNPLAYED = "unplayed"
 
 # LIMIT keeps it a look at the index for each key, however little the planner knows of the table.
 PAIRS = b"""
 SELECT p.*, b.activation, b.signer
 FROM unnest(%s::bigint[], %s::bigint[]) AS n(player_id, epoch)
 CROSS JOIN LATERAL (
-    SELECT player_id, epoch, booth_id, casino_id, account, state, number, sealed, commit,
+    SELECT player_id, epoch, booth_id, casino_id, account, asset, state, number, sealed, commit,
         client_seed, bets, stake, payout, last, retired_at
     FROM pairs WHERE player_id = n.player_id AND epoch = n.epoch LIMIT 1 FOR NO KEY UPDATE
 ) p
@@ -48,11 +49,11 @@ SELECT n.booth_id, n.player_id, (
 FROM unnest(%s::int[], %s::bigint[]) AS n(booth_id, player_id)
 """
 OPENED = b"""
-INSERT INTO pairs (player_id, epoch, booth_id, casino_id, account, client_seed, opened_at)
-SELECT player_id, epoch, booth_id, casino_id, account, decode(client_seed, 'hex'), opened_at
-FROM unnest(%s::bigint[], %s::bigint[], %s::int[], %s::int[], %s::text[], %s::text[],
+INSERT INTO pairs (player_id, epoch, booth_id, casino_id, account, asset, client_seed, opened_at)
+SELECT player_id, epoch, booth_id, casino_id, account, asset, decode(client_seed, 'hex'), opened_at
+FROM unnest(%s::bigint[], %s::bigint[], %s::int[], %s::int[], %s::text[], %s::text[], %s::text[],
     %s::timestamptz[])
-    AS n(player_id, epoch, booth_id, casino_id, account, client_seed, opened_at)
+    AS n(player_id, epoch, booth_id, casino_id, account, asset, client_seed, opened_at)
 """
 MADE = b"""
 INSERT INTO pair_bets (player_id, epoch, nonce, casino_id, game, pay_id, choice, params, stake,
@@ -92,6 +93,7 @@ class Standing:
     booth_id: int
     casino_id: int
     account: str
+    asset: str
     state: str
     number: int | None
     sealed: bytes | None
@@ -115,10 +117,10 @@ class Pairs(Shelf[PairKey, Standing]):
 
     @classmethod
     def read(cls, row: Sequence[Any]) -> tuple[PairKey, Standing]:
-        *about, sealed, commit, client_seed, bets, stake, payout, last, retired_at = row[2:15]
+        *about, sealed, commit, client_seed, bets, stake, payout, last, retired_at = row[2:16]
         seeds = map(_raw, (sealed, commit, client_seed))
         sums = (bets, int(stake), int(payout), _raw(last), retired_at)
-        values: tuple[Any, ...] = (*about, *seeds, *sums, *map(_raw, row[15:]))
+        values: tuple[Any, ...] = (*about, *seeds, *sums, *map(_raw, row[16:]))
         return PairKey(*row[:2]), Standing(*values)
 
     def writes(self) -> Iterable[Statement]:
@@ -176,6 +178,7 @@ class Fresh:
     booth_id: int
     casino_id: int
     account: str
+    asset: str
     client_seed: bytes | None
     at: datetime
 
@@ -194,6 +197,7 @@ class FreshPairs(Made[PairKey, Fresh]):
                 numbers(one.booth_id for one in made),
                 numbers(one.casino_id for one in made),
                 texts(one.account for one in made),
+                texts(one.asset for one in made),
                 texts(_hex(one.client_seed) for one in made),
                 times(one.at for one in made),
             ),

@@ -9,17 +9,21 @@ import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
 
+from casino.pairs import booths
 from casino.pairs.records import PairKey
 from db import session
+from db.session import driver, transaction
 from games.fairness.pairs import MAX_BETS
 from games.fairness.verify import OK, verify
 from tests.api.conftest import Api, key
 from tests.api.test_reads import problem
+from tests.casino.conftest import rows
 from tests.casino.pairs.paired import ASSET, Paired
 from tests.casino.pairs.test_plays import recovered
 
@@ -172,6 +176,41 @@ async def test_the_same_key_is_the_same_bet_and_another_wish_under_it_is_refused
     assert (await owner.get(f"/api/pairs/{found}")).json()["bets"] == 1
 
 
+async def test_a_repeat_is_answered_as_before_whatever_is_offered_by_now(
+    api: Api, owner: httpx.AsyncClient, paired: Paired
+) -> None:
+    user = await funded(owner)
+    found = await active(owner, paired, user)
+    path = f"/api/pairs/{found}/bets"
+    first = await post(owner, path, wish(user), idempotency="before")
+    table = "UPDATE pair_booths SET games = games - 'dice' WHERE id = %s RETURNING games"
+    await rows(table, (paired.booth.id,))
+    try:
+        await asyncio.sleep(1.1)  # until the API reads its booths again
+        again = await post(owner, path, wish(user), idempotency="before")
+        assert (again.headers["idempotency-replayed"], again.json()) == ("true", first.json())
+        problem(await post(owner, path, wish(user)), 422, "GAME_NOT_OFFERED")
+    finally:
+        offered = "UPDATE pair_booths SET games = %s::jsonb WHERE id = %s RETURNING 1"
+        await rows(offered, (json.dumps(dict(paired.booth.games)), paired.booth.id))
+        await asyncio.sleep(1.1)
+
+
+async def test_a_pair_is_told_what_binds_it_before_that_is_final(
+    owner: httpx.AsyncClient, paired: Paired
+) -> None:
+    found = await opened(owner, await funded(owner))
+    assert (await owner.get(f"/api/pairs/{found}")).json()["commitment"] is None
+    number = await paired.drawn(found)
+    said = (await owner.get(f"/api/pairs/{found}")).json()["commitment"]
+    assert (said["number"], said["place"], said["final"], said["tx"]) == (number, 0, False, None)
+    await paired.final(number)
+    landed = (await owner.get(f"/api/pairs/{found}")).json()["commitment"]
+    bound = ("number", "place", "places", "root", "commit")
+    assert {one: said[one] for one in bound} == {one: landed[one] for one in bound}
+    assert (landed["final"], landed["tx"]) == (True, "0x" + "cc" * 32)
+
+
 BAD: list[tuple[dict[str, Any], int, str]] = [
     ({"stake": "0"}, 422, "amount_not_positive"),
     ({"stake": 1.5}, 422, "amount_not_whole"),
@@ -180,6 +219,9 @@ BAD: list[tuple[dict[str, Any], int, str]] = [
     ({"game": "roulette"}, 422, "GAME_NOT_OFFERED"),
     ({"choice": {"over": True, "face": 10_000}}, 422, "bad_choice"),
     ({"choice": {"side": 1}}, 422, "bad_choice"),
+    ({"choice": {"over": True, "face": 5_000, "\0": "\0"}}, 422, "bad_choice"),
+    ({"choice": {"over": True, "face": 5_000, "junk": "x" * 99}}, 422, "bad_choice"),
+    ({"game": "crash", "choice": {"target": 150}}, 422, "GAME_NOT_OFFERED"),
     ({"nonce": 1}, 409, "NONCE_SKIPPED"),
     ({"nonce": MAX_BETS}, 422, "invalid"),
     ({"nonce": -1}, 422, "invalid"),
@@ -272,3 +314,22 @@ def test_an_api_that_should_play_pairs_and_has_no_key_to_sign_does_not_start() -
     ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
     assert ran.returncode == 2
     assert "FAIRHOUSE_SIGNER_KEY" in ran.stderr
+
+
+async def test_a_bond_of_one_address_on_another_chain_is_another_bond(
+    api: Api, paired: Paired
+) -> None:
+    async with transaction() as session:
+        connection = await driver(session)
+        await connection.execute(
+            b"INSERT INTO casinos (slug, name) VALUES ('elsewhere', 'Elsewhere')"
+        )
+        [(casino_id,)] = await (
+            await connection.execute(b"SELECT id FROM casinos WHERE slug = 'elsewhere'")
+        ).fetchall()
+        other = replace(paired.booth, casino_id=casino_id, network="eip155:8453")
+        await booths.settle(connection, other)
+    await asyncio.sleep(1.1)  # until the API reads its booths again
+    headers = {**key("owner"), "x-casino-slug": "elsewhere"}
+    async with httpx.AsyncClient(base_url=api.url, headers=headers) as there:
+        problem(await there.get("/api/pairs"), 404, "no_pairs")

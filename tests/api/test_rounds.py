@@ -229,6 +229,11 @@ BAD: dict[str, tuple[dict[str, Any], int, str]] = {
     "more than there is": ({"user": None, "stake": "100"}, 402, "INSUFFICIENT_FUNDS"),
     "no such face": ({"choice": {"over": True, "face": 10_000}}, 422, "bad_choice"),
     "another game": ({"choice": {"spots": [1]}}, 422, "bad_choice"),
+    "more than a choice": (
+        {"choice": {"over": True, "face": 4_999, "\0": "\0"}},
+        422,
+        "bad_choice",
+    ),
     "a choice of floats": ({"choice": {"over": True, "face": 4999.5}}, 422, "bad_choice"),
     "a win too large": ({"choice": {"over": True, "face": 9_998}}, 422, "WIN_TOO_LARGE"),
     "a later round": ({"round": 2}, 409, "ROUND_NOT_OPEN"),

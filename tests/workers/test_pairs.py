@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -14,11 +14,13 @@ import psycopg
 import pytest
 from eth_account import Account
 
+from casino.pairs import courses
 from casino.pairs.records import PairKey
 from casino.rounds import tables
 from casino.sealed import Sealer
 from chains import manifest
 from chains.beacons import Beacon, Drawn
+from chains.errors import RpcError
 from chains.evm import send as evm
 from chains.evm.decode import Decoder
 from chains.evm.logs import raws
@@ -261,6 +263,7 @@ async def test_pairs_are_committed_played_and_revealed_whoever_is_killed(house: 
     bets = [{"game": "limbo", "choice": {"target": 150}}, {}]
     for at in range(20):
         assert (await paired.run(paired.bet(keys[0], 20, **bets[at % 2]))).code is None
+    assert (await paired.run(paired.bet(keys[1], 20))).code is None
     for key in keys[:2]:
         assert (await paired.run(paired.retire(key))).code is None
     for point in ENDING:
@@ -339,10 +342,25 @@ async def test_seeds_under_a_root_that_is_not_the_chains_are_never_played(house:
     await kept(house, "", point="drawn")
     async with keeping(house) as keeper:
         await keeper.bond.commit_pairs(0, b"\x01" * 32, 1, BLOCK)
-    trouble = "SELECT trouble = 'the chain holds pairs 0 that are not ours' FROM pair_booths"
-    await kept(house, trouble)
-    assert await house.rows("SELECT state FROM pair_batches") == [("drawn",)]
-    assert await house.rows("SELECT state FROM pairs") == [("waiting",)]
+    await kept(house, "SELECT state = 'foreign' FROM pair_batches")
+    # Its players may open others, which wait as long as the chain is not ours.
+    assert await house.rows("SELECT state FROM pairs") == [("unplayed",)]
+    key = await paired.opened(await paired.player(0), None)
+    async with keeping(house) as keeper:
+        for _ in range(3):
+            await keeper.tick()
+    assert await house.rows("SELECT trouble, stopped FROM pair_booths") == [
+        ("the chain holds pairs 0 that are not ours", True)
+    ]
+    assert await paired.pair(key, "state", "number") == ("waiting", None)
+    assert len(await house.said("PairsCommitted")) == 1
+    # A person ends what could be known, and it goes on at the chain's number.
+    async with await connect(house.settings) as connection, connection.transaction():
+        assert await courses.end_every(connection, paired.booth) == 1
+    key = await paired.opened(key.player_id, None)
+    await kept(house, ACTIVE + " WHERE epoch = %s", key.epoch)
+    assert await house.rows("SELECT trouble, stopped FROM pair_booths") == [(None, False)]
+    assert await paired.pair(key, "number") == (1,)
 
 
 async def test_pairs_are_activated_by_no_other_kind_of_beacon_than_the_bound_one(
@@ -356,10 +374,91 @@ async def test_pairs_are_activated_by_no_other_kind_of_beacon_than_the_bound_one
         await keeper.activate()
     assert await house.rows(
         "SELECT b.activation, p.state FROM pair_batches b JOIN pairs p USING (number)"
-    ) == [(None, "waiting")]
-    assert await house.rows("SELECT trouble FROM pair_booths") == [
-        ("the pairs 0 are bound to a beacon of kind block",)
-    ]
+    ) == [(None, "unplayed")]
+
+
+async def test_a_seed_that_the_chain_shows_is_never_played_again_after_a_restore(
+    house: House,
+) -> None:
+    paired = await booth_of(house)
+    key = await paired.opened(await paired.player(), b"lucky")
+    other = await paired.opened(await paired.player(), b"lucky")
+    await kept(house, ACTIVE)
+    async with keeping(house) as keeper:  # revealed, as the lost database knew
+        found = await keeper._rows(
+            b"SELECT account, number, place, sealed FROM pairs WHERE player_id = %s",
+            key.player_id,
+        )
+        [(account, number, place, sealed)] = found
+        behind = room.Behind(key, account, number, place, bytes(sealed), None)
+        await keeper.reveal([behind])
+        while not (await keeper.bond.committed_pairs(number, finalized=False)).revealed:  # type: ignore[union-attr]
+            await asyncio.sleep(0.1)
+    async with keeping(house) as keeper:
+        await keeper.tick()
+    assert await paired.pair(key, "state", "bets") == ("retired", 0)
+    assert await paired.pair(other, "state") == ("active",)
+    assert (await paired.run(paired.bet(key))).code == "PAIR_RETIRED"
+
+
+async def test_what_landed_and_is_not_final_is_not_revealed_again(house: House) -> None:
+    paired = await booth_of(house)
+    keys = [await paired.opened(await paired.player(), b"lucky") for _ in range(2)]
+    await kept(house, ACTIVE)
+    assert (await paired.run(paired.bet(keys[0], 20))).code is None
+    for key in keys:
+        await paired.run(paired.retire(key))
+    asked: list[int] = []
+    async with keeping(house) as keeper:
+        bond, inner = keeper.bond, cast(Mortal, keeper.bond)._inner
+
+        async def reveal_pair(*args: Any) -> str:
+            asked.append(args[1])
+            return str(await inner.reveal_pair(*args))
+
+        async def committed_pairs(number: int, *, finalized: bool) -> CommittedPairs | None:
+            held: CommittedPairs = await inner.committed_pairs(number, finalized=False)
+            unseen = finalized or on_its_way  # nothing becomes final
+            return replace(held, revealed=0) if unseen else held
+
+        async def waits(tx: str) -> bool:
+            return on_its_way
+
+        on_its_way = False
+        vars(bond).update(reveal_pair=reveal_pair, committed_pairs=committed_pairs, waits=waits)
+        await keeper.reveal(await keeper.followed(await keeper.behind()))
+        while not (await bond.committed_pairs(0, finalized=False)).revealed:  # type: ignore[union-attr]
+            await asyncio.sleep(0.1)
+        keeper.rests.again_at.clear()
+        await keeper.reveal(await keeper.followed(await keeper.behind()))
+        on_its_way = True  # no block has it, for all that is seen
+        keeper.rests.again_at.clear()
+        await keeper.reveal(await keeper.followed(await keeper.behind()))
+    # Once, and only the one with a bet: the other has nothing to be checked.
+    assert asked == [(await paired.pair(keys[0], "place"))[0]]
+    await kept(house, REVEALED + " WHERE bets > 0")
+    assert await paired.pair(keys[1], "state") == ("retired",)
+
+
+async def test_a_batch_that_no_node_answers_for_holds_up_no_other(house: House) -> None:
+    paired = await booth_of(house)
+    async with keeping(house) as keeper:
+        asked: list[int] = []
+
+        async def carry(batch: room.Unconfirmed) -> None:
+            asked.append(batch.number)
+            if batch.number == 0:
+                raise RpcError("pruned")
+
+        keeper.carry = carry  # type: ignore[method-assign]
+        for _ in range(3):
+            await paired.drawn(await paired.opened(await paired.player(0), None))
+        for _ in range(2):
+            await keeper.carry_all()
+        assert asked == [0, 1, 2]  # and each of them rests
+        keeper.rests.again_at.clear()
+        await keeper.carry_all()
+        assert asked == [0, 1, 2] * 2
 
 
 async def test_a_bond_without_a_key_of_ours_keeps_no_pairs(house: House) -> None:

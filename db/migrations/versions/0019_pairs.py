@@ -25,6 +25,9 @@ CREATE TABLE pair_booths (
     most_win numeric(78, 0) NOT NULL,
     most_player numeric(78, 0) NOT NULL,
     trouble text,
+    stopped boolean NOT NULL DEFAULT false,
+    begins bigint NOT NULL DEFAULT 0,
+    resumes boolean NOT NULL DEFAULT false,
     created_at timestamptz NOT NULL DEFAULT now(),
     UNIQUE (network, program),
     CHECK (least > 0 AND most >= least AND most_win > 0 AND most_player > 0)
@@ -36,7 +39,8 @@ CREATE TABLE pair_batches (
     root bytea NOT NULL,
     kind text NOT NULL,
     signer bytea NOT NULL,
-    state text NOT NULL DEFAULT 'drawn' CHECK (state IN ('drawn', 'sent', 'confirmed')),
+    state text NOT NULL DEFAULT 'drawn'
+        CHECK (state IN ('drawn', 'sent', 'confirmed', 'foreign')),
     tx text,
     position bigint,
     committed_at bigint,
@@ -59,8 +63,9 @@ CREATE TABLE pairs (
     booth_id integer NOT NULL,
     casino_id integer NOT NULL,
     account text NOT NULL,
+    asset text NOT NULL,
     state text NOT NULL DEFAULT 'waiting'
-        CHECK (state IN ('waiting', 'active', 'retired', 'revealed')),
+        CHECK (state IN ('waiting', 'active', 'retired', 'revealed', 'unplayed')),
     number bigint,
     place integer,
     sealed bytea,
@@ -81,14 +86,15 @@ CREATE TABLE pairs (
     CHECK (epoch >= 0),
     CONSTRAINT pairs_sums CHECK (bets >= 0 AND bets <= 65536 AND stake >= 0 AND payout >= 0),
     CONSTRAINT pairs_drawn CHECK (num_nulls(number, place, sealed, commit) IN (0, 4)
-        AND (state = 'waiting' OR number IS NOT NULL)),
+        AND (state IN ('waiting', 'unplayed') OR number IS NOT NULL)),
     CONSTRAINT pairs_played CHECK ((bets > 0) = (last IS NOT NULL)
         AND (bets = 0 OR client_seed IS NOT NULL)),
     CONSTRAINT pairs_shown CHECK ((state = 'revealed') = (seed IS NOT NULL))
 ) WITH (fillfactor = 50);
 CREATE UNIQUE INDEX pairs_in_waiting ON pairs (booth_id, player_id) WHERE state = 'waiting';
 CREATE UNIQUE INDEX pairs_in_play ON pairs (booth_id, player_id) WHERE state = 'active';
-CREATE INDEX pairs_to_reveal ON pairs (booth_id, number, place) WHERE state = 'retired';
+CREATE INDEX pairs_to_reveal ON pairs (booth_id, number, place)
+    WHERE state = 'retired' AND bets > 0;
 CREATE TABLE pair_bets (
     player_id bigint NOT NULL,
     epoch bigint NOT NULL,
@@ -135,9 +141,9 @@ BEGIN
     IF (new.booth_id, new.number, new.count, new.root, new.kind, new.signer)
         IS DISTINCT FROM
         (old.booth_id, old.number, old.count, old.root, old.kind, old.signer)
-        OR old.state = 'confirmed' AND (new.state, new.tx, new.position, new.committed_at,
-            new.final_at, new.confirmed_at) IS DISTINCT FROM (old.state, old.tx, old.position,
-            old.committed_at, old.final_at, old.confirmed_at)
+        OR old.state IN ('confirmed', 'foreign') AND (new.state, new.tx, new.position,
+            new.committed_at, new.final_at, new.confirmed_at) IS DISTINCT FROM (old.state, old.tx,
+            old.position, old.committed_at, old.final_at, old.confirmed_at)
         OR old.activation IS NOT NULL AND (new.beacon, new.activation, new.activated_at)
             IS DISTINCT FROM (old.beacon, old.activation, old.activated_at)
     THEN
@@ -150,8 +156,9 @@ CREATE TRIGGER pair_batches_forward BEFORE UPDATE ON pair_batches
     FOR EACH ROW EXECUTE FUNCTION pair_batches_forward();
 CREATE FUNCTION pairs_forward() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    IF (new.player_id, new.epoch, new.booth_id, new.casino_id, new.account)
-        IS DISTINCT FROM (old.player_id, old.epoch, old.booth_id, old.casino_id, old.account)
+    IF (new.player_id, new.epoch, new.booth_id, new.casino_id, new.account, new.asset)
+        IS DISTINCT FROM
+        (old.player_id, old.epoch, old.booth_id, old.casino_id, old.account, old.asset)
         OR old.number IS NOT NULL AND (new.number, new.place, new.sealed, new.commit)
             IS DISTINCT FROM (old.number, old.place, old.sealed, old.commit)
         OR (old.bets > 0 OR old.state NOT IN ('waiting', 'active'))
@@ -161,7 +168,8 @@ BEGIN
         OR new.bets < old.bets OR new.stake < old.stake OR new.payout < old.payout
         OR old.seed IS NOT NULL AND new.seed IS DISTINCT FROM old.seed
         OR old.state <> new.state AND (old.state, new.state) NOT IN (
-            ('waiting', 'active'), ('active', 'retired'), ('retired', 'revealed'))
+            ('waiting', 'active'), ('waiting', 'unplayed'), ('active', 'retired'),
+            ('retired', 'revealed'))
     THEN
         RAISE EXCEPTION 'pair %.% is %: it only goes forward', old.player_id, old.epoch,
             old.state USING ERRCODE = 'check_violation';

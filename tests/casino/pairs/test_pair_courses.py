@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -164,6 +165,58 @@ async def test_a_retired_pair_takes_no_bet_and_is_revealed_once(paired: Paired) 
     assert [data["seed"] for _, data in await paired.told("pair.revealed")] == [
         paired.seeds[key].hex()
     ]
+
+
+async def test_pairs_under_a_number_that_the_chain_gave_to_others_end_unplayed(
+    paired: Paired,
+) -> None:
+    ada = await paired.player()
+    key = await paired.opened(ada)
+    number = await paired.drawn(key)
+    async with transaction() as session:
+        connection = await driver(session)
+        assert await courses.disown(connection, paired.booth, number)
+        assert not await courses.disown(connection, paired.booth, number)
+    assert await paired.pair(key, "state") == ("unplayed",)
+    for command in (paired.bet(key), paired.choose(key, b"x"), paired.retire(key)):
+        assert (await paired.run(command)).code == "PAIR_UNPLAYED"
+    assert await paired.opened(ada) == PairKey(ada, 1)
+    assert [data["pair"] for _, data in await paired.told("pair.unplayed")] == [str(key)]
+    with pytest.raises(Exception, match="only goes forward"):
+        await rows("UPDATE pairs SET state = 'active' WHERE player_id = %s RETURNING 1", (ada,))
+
+
+async def test_after_a_restore_every_pair_is_ended_at_once_and_told_so(paired: Paired) -> None:
+    """What could have been played since the backup must not be played again."""
+    ada = await paired.player()
+    active = await paired.active(ada)
+    await paired.run(paired.bet(active))
+    drawn = await paired.opened(ada)
+    await paired.drawn(drawn)
+    alone = await paired.opened(await paired.player())
+    async with transaction() as session:
+        connection = await driver(session)
+        assert await courses.end_every(connection, paired.booth) == 3
+        assert await courses.end_every(connection, paired.booth) == 0
+    states = [(await paired.pair(key, "state"))[0] for key in (active, drawn, alone)]
+    assert states == ["retired", "unplayed", "unplayed"]
+    assert (await paired.run(paired.bet(active))).code == "PAIR_RETIRED"
+    assert len(await paired.told("pair.retired", "pair.unplayed")) == 3
+    assert await rows("SELECT resumes FROM pair_booths WHERE id = %s", (paired.booth.id,)) == [
+        (True,)
+    ]
+
+
+async def test_pairs_that_are_not_offered_any_more_are_not_opened_and_old_answers_stand(
+    paired: Paired,
+) -> None:
+    ada = await paired.player()
+    wish = paired.open(ada)
+    first = await paired.run(wish)
+    assert (await paired.run(replace(wish, offered=False))).body == first.body
+    other = replace(paired.open(await paired.player()), offered=False)
+    assert (await paired.run(other)).code == "PAIRS_ENDED"
+    assert (await paired.run(replace(other, offered=True))).code is None
 
 
 async def test_a_seed_is_shown_of_no_pair_that_is_in_play(paired: Paired) -> None:

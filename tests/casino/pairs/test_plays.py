@@ -11,12 +11,13 @@ from coincurve import PublicKey
 
 from casino.invariants import pairs
 from casino.invariants.laws import examined
-from casino.pairs.plays import Hand
+from casino.pairs import booths
+from casino.pairs.plays import Hand, Play
 from casino.sealed import Sealer
 from casino.stakes import HOUSE
 from chains.evm.address import keccak256
 from chains.signers import signer
-from db.session import transaction
+from db.session import driver, transaction
 from games.fairness.pairs import MAX_BETS
 from games.fairness.receipts import check_receipts
 from games.fairness.verify import OK, read, verify
@@ -206,10 +207,51 @@ async def test_a_process_with_other_keys_plays_nothing_and_forgets_it_was_asked(
     )
     bet = paired.bet(key, hand=other)
     answer = await paired.run(bet)
-    assert answer.code == "PAIRS_UNAVAILABLE"
+    codes = {"another signer": "PAIR_SIGNER_CHANGED", "another seed key": "PAIRS_UNAVAILABLE"}
+    assert answer.code == codes[fault]
     assert (await paired.cash(ada), await paired.pair(key, "bets")) == (10_000, (0,))
     right = await paired.run(replace(bet, hand=HAND))
     assert (right.code, right.replayed) == (None, False)
+
+
+@pytest.mark.parametrize("why", ["PAIRS_STOPPED", "PAIRS_ENDED"])
+async def test_where_nobody_may_play_now_nothing_is_decided_and_old_answers_stand(
+    paired: Paired, why: str
+) -> None:
+    ada = await paired.player()
+    key = await paired.active(ada)
+    bet, later = paired.bet(key), paired.bet(key)
+    first = await paired.run(bet)
+
+    def now(one: Play) -> Play:
+        if why == "PAIRS_ENDED":
+            return replace(one, hand=None)
+        return replace(one, booth=replace(one.booth, stopped=True))
+
+    assert (await paired.run(now(later))).code == why
+    assert (await paired.run(now(bet))).body == first.body
+    assert await paired.pair(key, "bets") == (1,)
+    assert (await paired.run(later)).code is None
+
+
+async def test_a_pair_keeps_its_asset_when_its_booth_is_given_another(paired: Paired) -> None:
+    ada = await paired.player()
+    key = await paired.active(ada)
+    assert (await paired.run(paired.bet(key))).code is None
+    before = await paired.pair(key, "stake", "payout")
+    async with transaction() as session:
+        connection = await driver(session)
+        await booths.settle(connection, replace(paired.booth, asset="iso4217:USD"))
+        [paired.booth] = [
+            one for one in await booths.all_booths(connection) if one.id == paired.booth.id
+        ]
+    refused = await paired.run(paired.bet(key))
+    assert (refused.code, refused.body["asset"]) == ("ASSET_CHANGED", ASSET)
+    assert await paired.pair(key, "asset", "stake", "payout") == (ASSET, *before)
+    await paired.run(paired.retire(key))
+    await paired.shown(key)
+    steps = verify(await paired.proof(key), facts=await paired.facts(key), recover=recovered)
+    assert {step.status for step in steps} == {OK}
 
 
 async def test_the_entries_of_a_bet_are_its_stake_and_its_payout(paired: Paired) -> None:

@@ -178,14 +178,14 @@ async def test_a_round_whose_beacon_is_gone_is_void_and_its_seed_is_never_shown(
     async with keeping(dealt, chain) as keeper:
         for _ in range(3):
             await keeper.tick()
-    assert chain.shown == [dealt.seeds[1]]
+    assert chain.opened == [dealt.seeds[1]]
 
 
 @dataclass
 class Anchored(Chain):
     """A bond that has every root already, and keeps what it is shown."""
 
-    shown: list[bytes] = field(default_factory=list)
+    opened: list[bytes] = field(default_factory=list)
 
     async def anchored(self, table: str, first: int, numbers: Sequence[int]) -> list[bool]:
         return [True for _ in numbers]
@@ -193,7 +193,7 @@ class Anchored(Chain):
     async def reveal(
         self, table: str, first: int, number: int, seed: bytes, proof: Sequence[bytes]
     ) -> str:
-        self.shown.append(seed)
+        self.opened.append(seed)
         return "0xbb"
 
 

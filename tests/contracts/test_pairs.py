@@ -35,7 +35,7 @@ from games.fairness.verify import Committed, Facts, PairProof
 from games.fairness.verify.proofs import Commitment, Shown
 from local import anvil, deploy, players, surfpool
 from settings import Settings
-from workers.bonds import CommittedPairs, EvmBond, LandedPairs, PairBond, SolanaBond
+from workers.bonds import TOGETHER_S, CommittedPairs, EvmBond, LandedPairs, PairBond, SolanaBond
 
 SIGNER = bytes([7]) * 20
 ETHER, SOL = 10**18, 10**9
@@ -114,6 +114,7 @@ async def on_evm(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Hand
                 later = [int(head.timestamp, 16) + 10]
                 await owner.rpc.node.ask("evm_setNextBlockTimestamp", later, object)
                 await owner.rpc.node.ask("evm_mine", [], object)
+            await asyncio.sleep(TOGETHER_S)  # until the bond asks again what is final
 
         async def time(height: int) -> int:
             [header] = await owner.rpc.headers([height])

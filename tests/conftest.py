@@ -33,6 +33,13 @@ LONG = (
     "image/test_image.py",
     "indexer/test_process.py",
     "cli/test_gaps.py",
+    "workers/test_payments.py",
+    "workers/test_pairs.py",
+    "api/test_rounds.py",
+    "reliability/test_kills.py",
+    "reliability/test_mutants.py",
+    "reliability/test_storms.py",
+    "workers/test_leader.py",
 )
 
 

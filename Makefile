@@ -17,7 +17,7 @@ setup: .venv/ready node_modules/ready ## install everything into this folder
 	@sh scripts/machine.sh "$(PYTHON)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "Installing Python packages ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=26'  # looks at an index in a third of the time
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=26'  # older ones take long over a large index
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint requirements.lock --editable '.[local,contracts,dev]'
 	@touch $@
 

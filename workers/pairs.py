@@ -21,7 +21,6 @@ from casino.pairs import booths, courses
 from casino.pairs.booths import Booth, Limits
 from casino.pairs.records import PairKey
 from casino.sealed import Sealer
-from casino.sources import native
 from chains.beacons import Beacon, Forged, Gone
 from chains.errors import ChainError, RpcError
 from chains.redaction import plainly
@@ -29,13 +28,13 @@ from games.fairness import merkle, rounds
 from games.fairness.pairs import SEED, Pair
 from settings import PairsSetting, Settings
 from workers import senders
+from workers.backing import NoKey, housed, met
 from workers.beacons import beaconed
 from workers.bonds import CommittedPairs, PairBond
 from workers.houses import REFUSED
 from workers.leader import Connection, connect
 from workers.rests import Rests
 from workers.sealed import WrongKey
-from workers.tables import ASSET, CASINO, CASINO_ID, NoKey, met
 
 TICK_S = 0.5
 LONGEST_REST_S = 15.0
@@ -518,12 +517,7 @@ async def declared(
     network = await senders.pinned(connection, planned.network)
     if network is None:
         return None
-    means, asset = planned.means, setting.asset or native(network)
-    if setting.asset is None:
-        await connection.execute(ASSET, (asset, means.symbol, means.decimals))
-    slug = setting.casino or means.casino
-    await connection.execute(CASINO, {"slug": slug})
-    [(casino_id,)] = await (await connection.execute(CASINO_ID, (slug,))).fetchall()
+    casino_id, slug, asset = await housed(connection, setting, planned.means, network)
     try:
         games = {
             game: await booths.keep(connection, game, pays) for game, pays in setting.games.items()
@@ -533,7 +527,7 @@ async def declared(
             casino_id=casino_id,
             casino=slug,
             network=network,
-            program=means.address,
+            program=planned.means.address,
             asset=asset,
             beacon=setting.beacon,
             games=games,

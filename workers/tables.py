@@ -21,15 +21,14 @@ from casino.rounds import batches, courses, tables
 from casino.rounds.seats import SKIPPED
 from casino.rounds.tables import Limits, Table
 from casino.sealed import Sealer
-from casino.sources import native
 from chains.errors import ChainError, RpcError
 from chains.redaction import plainly
-from chains.solana import send as solana
 from games.fairness import merkle
 from games.fairness.rounds import MAX_ROUNDS, NO_BETS, SEED, Schedule
-from settings import PairsSetting, Settings, TableSetting
+from settings import Settings, TableSetting
 from workers import senders
-from workers.bonds import Bond, EvmBond, PairBond, SolanaBond, Statement
+from workers.backing import NoKey, housed, met
+from workers.bonds import Bond, Statement
 from workers.houses import REFUSED
 from workers.leader import Connection, connect
 from workers.rests import RESEND_S, Rests
@@ -118,15 +117,6 @@ SELECT count(*) FROM rounds WHERE table_id = %s AND batch_first = %s AND state =
 """
 STOPPED = b"SELECT paused_at IS NOT NULL FROM round_tables WHERE id = %s"
 PAUSE = b"UPDATE round_tables SET paused_at = clock_timestamp() WHERE id = %s AND paused_at IS NULL"
-
-
-ASSET = b"INSERT INTO assets (id, symbol, scale) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING"
-CASINO = b"INSERT INTO casinos (slug, name) VALUES (%(slug)s, %(slug)s) ON CONFLICT DO NOTHING"
-CASINO_ID = b"SELECT id FROM casinos WHERE slug = %s"
-
-
-class NoKey(ChainError):
-    """Nobody may commit for this table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -507,15 +497,10 @@ async def declared(
     network = await senders.pinned(connection, planned.network)
     if network is None:
         return None
-    means, asset = planned.means, setting.asset or native(network)
     rules = tables.GAMES.get(setting.game)
     if rules is None:
         raise ChainError(f"table {setting.name}: no game is called {setting.game}")
-    if setting.asset is None:
-        await connection.execute(ASSET, (asset, means.symbol, means.decimals))
-    slug = setting.casino or means.casino
-    await connection.execute(CASINO, {"slug": slug})
-    [(casino_id,)] = await (await connection.execute(CASINO_ID, (slug,))).fetchall()
+    casino_id, slug, asset = await housed(connection, setting, planned.means, network)
     try:
         pay_id = await tables.keep(connection, setting.game, rules.PAYS)
         table = Table(
@@ -527,7 +512,7 @@ async def declared(
             pay_id=pay_id,
             asset=asset,
             network=network,
-            program=means.address,
+            program=planned.means.address,
             beacon=setting.beacon,
             limits=Limits(
                 least=setting.least,
@@ -542,26 +527,6 @@ async def declared(
         return replace(table, id=await tables.settle(connection, table))
     except tables.BadTable as error:
         raise ChainError(f"table {setting.name}: {error}") from error
-
-
-async def met(
-    settings: Settings,
-    setting: TableSetting | PairsSetting,
-    expected: str,
-    wallets: senders.Wallets,
-) -> PairBond | None:
-    """The bond that a setting names, or None without a key for its chain. Raises `ChainError`."""
-    one = senders.planned(settings, setting)
-    if one.key is None:
-        return None
-    wallet = senders.wallet(settings, one, wallets)
-    wallet.rpc.node.expected = expected
-    await senders.identify(wallet.rpc, one.network)
-    interface = one.means.interface_json()
-    if isinstance(wallet, solana.Sender):
-        return await SolanaBond.meet(wallet, one.means.address, interface)
-    depth = settings.confirmations.get(one.network.name, one.network.confirmations)
-    return await EvmBond.meet(wallet, one.means.address, interface, depth)
 
 
 def paced(setting: TableSetting) -> Pace:

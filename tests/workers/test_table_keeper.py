@@ -23,7 +23,7 @@ from db import session
 from local import anvil, deploy, players
 from settings import Settings, TableSetting
 from tests.casino.rounds.dealt import ASSET, Dealt, sign
-from workers import senders
+from workers import backing, senders
 from workers import tables as room
 from workers.bonds import Bond, Committed, Statement
 from workers.leader import connect
@@ -257,7 +257,7 @@ async def keeping(house: House, point: str = "") -> AsyncIterator[TableKeeper]:
         setting = house.settings.tables[0]
         house.table = house.table or await room.declared(house.settings, setting, connection)
         assert house.table is not None
-        met = await room.met(house.settings, setting, house.table.network, wallets)
+        met = await backing.met(house.settings, setting, house.table.network, wallets)
         assert met is not None
         bond = cast(Bond, Mortal(met, house, point))
         sealer = (MortalSealer if point == "in mid drawing" else Sealer)(bytes.fromhex(KEY))

@@ -88,7 +88,8 @@ UPDATE pair_batches SET state = 'sent', tx = %s
 WHERE booth_id = %s AND number = %s AND state IN ('drawn', 'sent')
 """
 ALONE = b"""
-SELECT number, kind, final_at FROM pair_batches b
+SELECT number, kind, final_at, extract(epoch FROM clock_timestamp())::float
+FROM pair_batches b
 WHERE booth_id = %s AND state = 'confirmed' AND activation IS NULL AND EXISTS (
     SELECT FROM pairs
     WHERE booth_id = b.booth_id AND number = b.number AND state = 'waiting'
@@ -348,7 +349,7 @@ class PairsKeeper:
         bound = {("beacon", number) for number, *_ in alone}
         for subject in [one for one in self.troubles if one[0] == "beacon" and one not in bound]:
             del self.troubles[subject]
-        for number, kind, final_at in alone:
+        for number, kind, final_at, now in alone:
             if kind.encode() != self.beacon.kind:
                 async with self.connection.transaction():
                     ended = await courses.end_unplayed(self.connection, self.booth, number)
@@ -356,7 +357,7 @@ class PairsKeeper:
                 logger.error(said, number, ended, kind)
                 continue
             try:
-                drawn = await self.beacon.fetch(final_at)
+                drawn = await self.beacon.fetch(final_at, now)
             except (Gone, Forged) as error:  # it may come yet: until then they are not played
                 self.troubles["beacon", number] = f"the beacon of pairs {number}: {error}"
                 continue

@@ -171,8 +171,8 @@ class Mortal:
         self.at("revealing not noted")
         return tx
 
-    async def fetch(self, moment: float) -> Drawn | None:
-        drawn = cast(Drawn | None, await self._inner.fetch(moment))
+    async def fetch(self, moment: float, now: float) -> Drawn | None:
+        drawn = cast(Drawn | None, await self._inner.fetch(moment, now))
         if drawn is not None:
             self.at("beacon not noted")
         return drawn

@@ -21,7 +21,7 @@ import psycopg
 from cli import grounds, keys, processes, report, samples
 from cli.grounds import Grounds
 from cli.household import Household, TooManyRestarts
-from local import guests, players
+from local import forks, guests, players
 from local.process import StartFailed, accepts
 from settings import Settings
 
@@ -74,6 +74,8 @@ class Demo:
         """Start everything, play, and stop it again. Raises `Refused` when that cannot be."""
         with alone(self.folder):
             await self._ports_are_free()
+            forks.preload(processes.modules())
+            forks.warm()
             async with (
                 grounds.prepared(self.folder, self.say) as ground,
                 self._house(ground) as house,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from local.process import Child, spawn
+from local.forks import fork
+from local.process import Child
 
 PAUSE_S = 0.25
 MOST_RESTARTS = 20
@@ -30,9 +30,8 @@ class Household:
         self.restarts: dict[str, int] = {}
 
     def start(self, name: str) -> None:
-        command: list[str | Path] = [sys.executable, "-m", "cli.main", "run", *name.split()]
         log = self._logs / f"{name.replace(' ', '-')}.log"
-        self.children[name] = spawn(name, command, log=log, env=self._environment)
+        self.children[name] = fork(name, ["run", *name.split()], log=log, env=self._environment)
 
     async def watch(self, told: Callable[[str], None]) -> None:
         """Start again whatever ends, until cancelled. Raises `TooManyRestarts`."""

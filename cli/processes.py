@@ -21,6 +21,11 @@ LOOPS = {
 }
 
 
+def modules() -> tuple[str, ...]:
+    """What the processes import, all of them together."""
+    return ("settings", "logs", "uvloop", "workers.heartbeat", "workers.run", *LOOPS.values())
+
+
 def everything() -> tuple[str, ...]:
     """Every process, as `fairhouse run` names it."""
     return (*(f"worker {queue}" for queue in QUEUES), *LOOPS)

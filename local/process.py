@@ -13,6 +13,7 @@ import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 PR_SET_PDEATHSIG = 1
 GIVEN_TO_NOBODY = range(15_000, 32_000)  # Linux gives 32768 and more
@@ -27,12 +28,26 @@ class StartFailed(Exception):
         super().__init__(f"{name} did not start; {log} ends with:\n{tail}")
 
 
+class Process(Protocol):
+    """What may be asked of a process, however it was started: as of `subprocess.Popen`."""
+
+    @property
+    def pid(self) -> int: ...
+    @property
+    def returncode(self) -> int | None: ...
+    def poll(self) -> int | None: ...
+    def wait(self, timeout: float | None = None) -> int: ...
+    def send_signal(self, sig: int) -> None: ...
+    def terminate(self) -> None: ...
+    def kill(self) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Child:
     """A running child: its pid, and where it writes what it has to say."""
 
     name: str
-    process: subprocess.Popen[bytes]
+    process: Process
     log: Path
     stop_signal: signal.Signals = signal.SIGTERM
 

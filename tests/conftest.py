@@ -15,9 +15,12 @@ import psycopg
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from cli import processes
 from db import migrate
 from db import session as db_session
-from local import postgres
+from local import forks, postgres
+
+forks.preload((*processes.modules(), "cli.backfill", "cli.doctor", "cli.gaps", "cli.verify"))
 
 _numbers = itertools.count()
 

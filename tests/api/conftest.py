@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import shutil
-import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
@@ -25,7 +24,8 @@ from chains.chain import Fact
 from db import session as db_session
 from db.session import transaction
 from local import redis
-from local.process import Child, free_port, spawn, until_ready
+from local.forks import fork
+from local.process import Child, free_port, until_ready
 from settings import Role
 from tests.casino.conftest import Says
 
@@ -171,9 +171,8 @@ async def api(
 
 @contextlib.asynccontextmanager
 async def running(name: str, environment: dict[str, str], logs: Path) -> AsyncIterator[Child]:
-    """A process of the house, by the command that production uses."""
-    command = [sys.executable, "-m", "cli.main", "run", name]
-    child = spawn(name, command, log=logs / f"{name}.log", env=environment)
+    """A process of the house."""
+    child = fork(name, ["run", name], log=logs / f"{name}.log", env=environment)
     try:
         yield child
     finally:

@@ -6,8 +6,6 @@ import asyncio
 import itertools
 import json
 import os
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
@@ -26,6 +24,7 @@ from tests.api.test_reads import problem
 from tests.casino.conftest import rows
 from tests.casino.pairs.paired import ASSET, Paired
 from tests.casino.pairs.test_plays import recovered
+from tests.typed import fairhouse
 
 BOND = "0x" + "b0" * 20
 SETTINGS = {
@@ -310,8 +309,7 @@ async def test_the_booth_says_what_is_played_and_what_comes_back(
 
 def test_an_api_that_should_play_pairs_and_has_no_key_to_sign_does_not_start() -> None:
     environment = {**os.environ, **SETTINGS, "FAIRHOUSE_SIGNER_KEY": ""}
-    command = [sys.executable, "-m", "cli.main", "run", "api"]
-    ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    ran = fairhouse("run", "api", env=environment, timeout=60)
     assert ran.returncode == 2
     assert "FAIRHOUSE_SIGNER_KEY" in ran.stderr
 

@@ -7,13 +7,10 @@ import itertools
 import json
 import re
 import secrets
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -33,6 +30,7 @@ from settings import Settings
 from tests.api.conftest import ADA, CHROMIUM, EVM, Api, key
 from tests.api.test_reads import problem
 from tests.casino.rounds.dealt import sign
+from tests.typed import fairhouse
 from workers import relay
 
 HARMLESS = "WebSocket connection"  # the page has no feed here
@@ -208,10 +206,7 @@ async def test_no_bet_is_taken_that_the_house_could_not_sign(
 
 async def test_an_api_whose_key_is_none_does_not_start(api: Api) -> None:
     broken = {**api.environment, "FAIRHOUSE_SIGNER_KEY": "07" * 31}
-    command: list[str | Path] = [Path(sys.executable).parent / "fairhouse", "run", "api"]
-    done = await asyncio.to_thread(
-        lambda: subprocess.run(command, env=broken, capture_output=True, text=True, timeout=60)
-    )
+    done = await asyncio.to_thread(fairhouse, "run", "api", env=broken, timeout=60)
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1] == "FAIRHOUSE_SIGNER_KEY is no key of 32 bytes in hex"
 

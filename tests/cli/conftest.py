@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from settings import Settings
+from tests import typed
 from tests.flow.conftest import Line, laid
 
 Fairhouse = Callable[..., subprocess.CompletedProcess[str]]
@@ -28,12 +27,7 @@ def fairhouse(line: Line) -> Fairhouse:
     """`fairhouse <words>` with the line's environment, or with some of it changed."""
 
     def run(*words: str, **changed: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [Path(sys.executable).parent / "fairhouse", *words],
-            env={**line.environment, "COLUMNS": "200", **changed},
-            capture_output=True,
-            text=True,
-        )
+        return typed.fairhouse(*words, env={**line.environment, **changed})
 
     return run
 

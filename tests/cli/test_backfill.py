@@ -18,8 +18,9 @@ import httpx
 import psycopg
 import pytest
 
+from local.forks import fork
 from local.postgres import Postgres
-from local.process import free_port, spawn
+from local.process import free_port
 from tests.cli.conftest import Fairhouse
 from tests.flow.conftest import Line, own_database
 
@@ -106,8 +107,8 @@ def started(line: Line, late: dict[str, str], tmp_path: Path) -> Iterator[Callab
     def start(*names: str) -> None:
         for name in names:
             log = tmp_path / f"{name}.log"
-            command: list[str | Path] = [FAIRHOUSE, "run", *name.split()]
-            children.append(spawn(name, command, log=log, env={**line.environment, **late}))
+            told = {**line.environment, **late}
+            children.append(fork(name, ["run", *name.split()], log=log, env=told))
 
     yield start
     for child in children:
@@ -166,18 +167,18 @@ async def test_without_an_indexer_the_command_reads_by_itself(
 
 
 async def test_a_command_killed_at_work_goes_on_when_it_is_repeated(
-    fairhouse: Fairhouse, late: dict[str, str], line: Line, past: Past
+    fairhouse: Fairhouse, late: dict[str, str], line: Line, past: Past, tmp_path: Path
 ) -> None:
     slow = {**late, "FAIRHOUSE_EVM_RANGE": "20", "FAIRHOUSE_RPC_RATE": "150"}
     reached = "SELECT count(*)::int FROM spans WHERE closed_at IS NULL AND reached > {}"
     at = 0
     for _ in range(2):
-        child = begun({**line.environment, **slow}, subprocess.DEVNULL)
+        child = fork("backfill", WORDS, log=tmp_path / "log", env={**line.environment, **slow})
         try:
             await until(late["DATABASE_URL"], reached.format(at), [(1,)])
         finally:
-            child.kill()
-            child.wait()
+            child.process.kill()
+            child.process.wait()
         at = rows(late["DATABASE_URL"], "SELECT max(reached) FROM spans WHERE closed_at IS NULL")[
             0
         ][0]

@@ -75,10 +75,10 @@ class Run:
 
     async def ended(self, seconds: float) -> int:
         deadline = time.monotonic() + seconds
-        while self.child.process.poll() is None:
+        while (code := self.child.process.poll()) is None:
             assert time.monotonic() < deadline, self.said()
             await asyncio.sleep(0.1)
-        return self.child.process.returncode
+        return code
 
 
 @contextlib.asynccontextmanager

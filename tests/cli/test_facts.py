@@ -6,8 +6,6 @@ import asyncio
 import copy
 import json
 import os
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +40,7 @@ from settings import Settings
 from tests.api.proved import KEY, Evm, Solana
 from tests.contracts.evm_bond import EvmBond
 from tests.contracts.solana_runtime import SOL
+from tests.typed import fairhouse
 from workers import bonds
 
 AWAY = f"http://127.0.0.1:{free_port()}"
@@ -160,13 +159,7 @@ def changed(proof: Proof, path: str, value: str) -> Proof:
 async def test_a_bet_is_proved_whole_by_a_node_of_the_players_own(played: Played) -> None:
     bet = played.in_time["bet"]["bet_id"]
     words = ["verify", "bet", bet, "--url", played.house, "--rpc", played.evm_url]
-    done = await asyncio.to_thread(
-        subprocess.run,
-        [sys.executable, "-m", "cli.main", *words],
-        env={**os.environ, "COLUMNS": "200"},
-        capture_output=True,
-        text=True,
-    )
+    done = await asyncio.to_thread(fairhouse, *words, env=os.environ)
     assert (done.returncode, done.stderr) == (0, "")
     title, *lines, verdict = done.stdout.splitlines()
     assert title.startswith(f"bet {bet} in round dice.0, eip155:31337, program ")

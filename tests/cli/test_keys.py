@@ -6,23 +6,17 @@ import hashlib
 import json
 import os
 import subprocess
-import sys
-from pathlib import Path
 
 import psycopg
 
 from settings import Settings
+from tests import typed
 
 READ = "SELECT symbol, scale FROM assets WHERE starts_with(id, %s) ORDER BY symbol"
 
 
 def fairhouse(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [Path(sys.executable).parent / "fairhouse", *words],
-        env={**os.environ, "COLUMNS": "200", **environment},
-        capture_output=True,
-        text=True,
-    )
+    return typed.fairhouse(*words, env={**os.environ, **environment})
 
 
 def test_a_key_is_shown_once_and_its_digest_is_let_in_beside_the_others() -> None:

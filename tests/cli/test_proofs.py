@@ -6,7 +6,6 @@ import copy
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from rich.console import Console
 from cli import proofs as rooms
 from games.fairness import published
 from games.fairness.verify import read_facts, verify
+from tests import typed
 
 CASES: dict[str, dict[str, Any]] = {
     case["name"]: case for case in json.loads(published.FILE.read_text())["proofs"]
@@ -24,12 +24,7 @@ GOOD = CASES["eip155 bet dice"]
 
 
 def fairhouse(*words: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "cli.main", "verify", "file", *words],
-        env={**os.environ, "COLUMNS": "200"},
-        capture_output=True,
-        text=True,
-    )
+    return typed.fairhouse("verify", "file", *words, env=os.environ)
 
 
 def written(folder: Path, proof: object) -> Path:

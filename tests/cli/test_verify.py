@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from casino.seals import COLUMNS, Verdict
 from cli import verify as rooms
 from db import session
 from settings import Settings
+from tests import typed
 from tests.casino.written import counted, sealed, written
 
 Verify = Callable[..., subprocess.CompletedProcess[str]]
@@ -36,12 +36,7 @@ async def books(database_url: str) -> str:
 @pytest.fixture
 def verify(books: str) -> Verify:
     def run(*words: str, url: str = books) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "cli.main", "verify", *words],
-            env={**os.environ, "FAIRHOUSE_DATABASE_URL": url, "COLUMNS": "200"},
-            capture_output=True,
-            text=True,
-        )
+        return typed.fairhouse("verify", *words, env={**os.environ, "FAIRHOUSE_DATABASE_URL": url})
 
     return run
 

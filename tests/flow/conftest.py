@@ -7,7 +7,6 @@ import contextlib
 import json
 import os
 import secrets
-import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -24,8 +23,9 @@ from contracts import build_evm
 from contracts.solana import build as build_solana
 from games.fairness import bets, merkle
 from local import anvil, deploy, redis, surfpool
+from local.forks import fork
 from local.postgres import Postgres
-from local.process import Child, spawn
+from local.process import Child
 
 EVM_KEY = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80"  # anvil's first
 ETHER, SOL = 10**18, 10**9
@@ -47,17 +47,9 @@ class Line:
 
     def start(self, *names: str) -> None:
         for name in names:
-            command: list[str | Path] = [
-                Path(sys.executable).parent / "fairhouse",
-                "run",
-                *name.split("/")[0].split(),
-            ]
-            self.children[name] = spawn(
-                name,
-                command,
-                log=self.folder / f"{name.replace('/', '-')}.log",
-                env=self.environment,
-            )
+            words = ["run", *name.split("/")[0].split()]
+            log = self.folder / f"{name.replace('/', '-')}.log"
+            self.children[name] = fork(name, words, log=log, env=self.environment)
 
     async def stop(self) -> dict[str, int]:
         return {name: await child.stop() for name, child in self.children.items()}

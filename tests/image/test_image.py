@@ -157,9 +157,9 @@ async def test_every_process_of_fly_runs_from_the_image_and_stops_when_told(
 
 
 async def ended(child: Child) -> int:
-    while child.process.poll() is None:
+    while (code := child.process.poll()) is None:
         await asyncio.sleep(0.02)
-    return int(child.process.returncode)
+    return code
 
 
 async def until_well(children: list[Child], url: str) -> None:

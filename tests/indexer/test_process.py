@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 import os
-import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -21,7 +20,8 @@ from chains.errors import WrongChain
 from indexer import inbox as inbox_room
 from indexer import main, sweeper
 from indexer.inbox import Inbox, NotLeader
-from local.process import Child, spawn
+from local.forks import fork
+from local.process import Child
 from settings import Settings, SourceSetting
 from tests.indexer.conftest import evm_address, follow, leading, solana_address
 from tests.indexer.nodes import EvmChain, Oops, SolanaChain, html, serving
@@ -138,8 +138,7 @@ async def test_a_node_of_the_other_kind_of_chain_stops_the_start_with_one_line(
     other.methods["eth_chainId"] = refuse
     async with serving(other) as node:
         environment = surroundings(settings(database, {"base": node.url}, chain))
-        command: list[str | Path] = [sys.executable, "-m", "cli.main", "run", "indexer"]
-        child = spawn("indexer", command, log=tmp_path / "log", env=environment)
+        child = fork("indexer", ["run", "indexer"], log=tmp_path / "log", env=environment)
         assert await asyncio.to_thread(child.process.wait, 60) == 2
     last = (tmp_path / "log").read_text().splitlines()[-1]
     assert last.startswith("network base: it is a node of another kind of chain")
@@ -308,8 +307,7 @@ async def test_the_standby_takes_over_within_five_seconds_of_a_kill(
         environment = surroundings(chosen)
 
         def start(name: str) -> Child:
-            command: list[str | Path] = [sys.executable, "-m", "cli.main", "run", "indexer"]
-            return spawn(name, command, log=tmp_path / f"{name}.log", env=environment)
+            return fork(name, ["run", "indexer"], log=tmp_path / f"{name}.log", env=environment)
 
         leader = start("leader")
         standby = None

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 import os
-import sys
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +22,8 @@ from chains.solana.rpc import Rpc
 from indexer import sweeper
 from indexer.inbox import Inbox
 from indexer.solana import SolanaListener
-from local.process import Child, spawn
+from local.forks import fork
+from local.process import Child
 from settings import Settings
 from tests.indexer.conftest import follow, leading, solana_address
 from tests.indexer.nodes import FakeNode, SolanaChain, serving
@@ -99,8 +99,8 @@ async def place(
         }
 
         def start() -> Child:
-            command: list[str | Path] = [sys.executable, "-m", "workers", "chain"]
-            child = spawn("chain", command, log=tmp_path / "chain.log", env=told)
+            words = ["run", "worker", "chain"]
+            child = fork("chain", words, log=tmp_path / "chain.log", env=told)
             stack.push_async_callback(child.stop)
             return child
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -18,7 +17,8 @@ from casino.invariants import LAWS
 from casino.invariants.laws import Finding, Window
 from db import session
 from db.session import transaction
-from local.process import Child, spawn
+from local.forks import fork
+from local.process import Child
 from tests.casino.test_holds import held, standing
 from tests.casino.written import counted, execute, rows, value, verdict, written
 from workers import auditor
@@ -166,8 +166,8 @@ async def test_the_process_seals_ends_holds_and_checks_while_another_waits(
 
 def start(url: str, name: str, folder: Path) -> Child:
     settings = {"FAIRHOUSE_DATABASE_URL": url, "FAIRHOUSE_SEAL_S": "0.1", "FAIRHOUSE_LAWS_S": "0.1"}
-    command: list[str | Path] = [sys.executable, "-m", "cli.main", "run", "auditor"]
-    return spawn(name, command, log=folder / f"{name}.log", env={**os.environ, **settings})
+    environment = {**os.environ, **settings}
+    return fork(name, ["run", "auditor"], log=folder / f"{name}.log", env=environment)
 
 
 def told(children: list[Child], words: str) -> int:

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import itertools
 import os
-import sys
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +18,8 @@ import queues
 from db import session
 from indexer import sweeper
 from local import redis
-from local.process import Child, spawn
+from local.forks import fork
+from local.process import Child
 from settings import Settings
 from tests.casino.wagering import USD, Player, conserved, hours_later, rows, run, value
 from tests.indexer.conftest import leading
@@ -60,9 +60,8 @@ async def start(database: str, tmp_path: Path) -> AsyncIterator[Start]:
         told = {"FAIRHOUSE_DATABASE_URL": database, "FAIRHOUSE_REDIS_URL": store.url}
 
         def begin() -> Child:
-            command: list[str | Path] = [sys.executable, "-m", "workers", "bonuses"]
-            log = tmp_path / "bonuses.log"
-            child = spawn("bonuses", command, log=log, env={**os.environ, **told})
+            words, log = ["run", "worker", "bonuses"], tmp_path / "bonuses.log"
+            child = fork("bonuses", words, log=log, env={**os.environ, **told})
             stack.push_async_callback(child.stop)
             return child
 

@@ -9,7 +9,6 @@ import json
 import os
 import secrets
 import signal
-import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -38,7 +37,8 @@ from db import session
 from db.session import direct
 from games.fairness.verify import OK, UNCHECKED, verify
 from local import anvil, deploy, players, redis, surfpool
-from local.process import Child, spawn
+from local.forks import fork
+from local.process import Child
 
 PERIOD, BATCH = 4, 8
 RESULT_S = 6  # after its close a round has its result
@@ -57,9 +57,8 @@ class House:
     children: dict[str, Child] = field(default_factory=dict)
 
     def start(self, name: str) -> None:
-        command: list[str | Path] = [Path(sys.executable).parent / "fairhouse", "run", name]
         log = self.folder / f"{name}.log"
-        self.children[name] = spawn(name, command, log=log, env=self.environment)
+        self.children[name] = fork(name, ["run", name], log=log, env=self.environment)
 
     async def kill(self, name: str) -> None:
         """As if by `kill -9`, and up again."""

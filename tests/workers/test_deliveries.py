@@ -7,7 +7,6 @@ import contextlib
 import json
 import os
 import random
-import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -23,7 +22,8 @@ from db import session as db_session
 from indexer import sweeper
 from indexer.inbox import Inbox
 from local import redis
-from local.process import Child, spawn
+from local.forks import fork
+from local.process import Child
 from settings import Settings
 from tests.casino.conftest import book, rows
 from tests.indexer.conftest import leading
@@ -177,9 +177,8 @@ async def test_real_workers_killed_and_an_emptied_redis_end_there_too(
         workers: dict[str, Child] = {}
 
         def start(queue: str) -> None:
-            command: list[str | Path] = [sys.executable, "-m", "workers", queue]
             log = tmp_path / f"{queue}.log"
-            workers[queue] = spawn(queue, command, log=log, env=environ(chosen))
+            workers[queue] = fork(queue, ["run", "worker", queue], log=log, env=environ(chosen))
             stack.push_async_callback(workers[queue].stop)
 
         def kill(queue: str) -> None:

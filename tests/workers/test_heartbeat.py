@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from local.process import Child, spawn
+from local.forks import fork
+from local.process import Child
 from workers.heartbeat import FORGET_S, beating
 
 OLD = (
@@ -42,9 +42,8 @@ async def until(url: str, query: str, *wanted: tuple[Any, ...]) -> None:
 
 
 def relay(url: str, name: str, folder: Path) -> Child:
-    command: list[str | Path] = [sys.executable, "-m", "cli.main", "run", "relay"]
     environment = os.environ | {"FAIRHOUSE_DATABASE_URL": url}
-    return spawn(name, command, log=folder / f"{name}.log", env=environment)
+    return fork(name, ["run", "relay"], log=folder / f"{name}.log", env=environment)
 
 
 async def test_two_instances_are_two_rows_and_one_that_stops_takes_its_own_away(

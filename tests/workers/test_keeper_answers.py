@@ -7,12 +7,10 @@ import contextlib
 import json
 import secrets
 import subprocess
-import sys
 import time
 import traceback
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,6 +25,7 @@ from chains.evm.send import SendRefused
 from local import deploy
 from local.players import evm_key
 from settings import Settings
+from tests import typed
 from tests.chains.moody import SECRET, TROUBLES, Moody, moody, result
 from tests.flow.conftest import ETHER, EVM_KEY, Line, laid
 from workers import keeper as room
@@ -64,13 +63,7 @@ def settings(line: Line, **changed: Any) -> Settings:
 
 def fairhouse(line: Line, **changed: str) -> subprocess.CompletedProcess[str]:
     """`fairhouse run keeper`, which is expected to end by itself."""
-    return subprocess.run(
-        [Path(sys.executable).parent / "fairhouse", "run", "keeper"],
-        env={**line.environment, **changed},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    return typed.fairhouse("run", "keeper", env={**line.environment, **changed}, timeout=60)
 
 
 async def batches(line: Line) -> dict[str, str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -17,7 +16,8 @@ import pytest
 from casino.rounds import tables
 from db import session
 from db.session import direct
-from local.process import Child, spawn
+from local.forks import fork
+from local.process import Child
 from tests.casino.rounds.dealt import ASSET, SIGNER, Dealt
 
 GOES_ON_S = 5
@@ -63,9 +63,8 @@ def start(url: str, kind: str, number: int, folder: Path) -> Child:
         "FAIRHOUSE_SIGNER_KEY": SIGNER.to_hex(),
         "FAIRHOUSE_DRAND_URLS": '["http://127.0.0.1:9"]',
     }
-    command: list[str | Path] = [sys.executable, "-m", "cli.main", "run", kind]
     log = folder / f"{kind}-{number}.log"
-    return spawn(log.stem, command, log=log, env={**os.environ, **settings})
+    return fork(log.stem, ["run", kind], log=log, env={**os.environ, **settings})
 
 
 def leading(children: list[Child], kind: str) -> list[Child]:

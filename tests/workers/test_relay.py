@@ -7,7 +7,6 @@ import contextlib
 import json
 import os
 import random
-import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -22,7 +21,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from api.feed.hub import Hub
 from api.feed.server import serving
 from local import redis
-from local.process import Child, spawn
+from local.forks import fork
+from local.process import Child
 from settings import Settings
 from workers import relay, streams
 from workers.leader import connect as to_database
@@ -390,8 +390,7 @@ async def test_a_killed_relay_loses_and_doubles_nothing(ground: Ground, tmp_path
     }
 
     def start() -> Child:
-        command: list[str | Path] = [sys.executable, "-m", "cli.main", "run", "relay"]
-        return spawn("relay", command, log=tmp_path / "relay.log", env=environment)
+        return fork("relay", ["run", "relay"], log=tmp_path / "relay.log", env=environment)
 
     child = start()
     try:

@@ -89,6 +89,7 @@ def fork(
     What it says is added to `log`, what it says on stderr to `errors` if that is another file.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
+    log.touch()
     process = multiprocessing.get_context("forkserver").Process(
         target=_live, args=(name, tuple(words), dict(env), log, errors or log), name=name
     )

@@ -92,6 +92,7 @@ def test_the_same_noun_is_the_same_file_name_on_every_floor() -> None:
 READERS = {
     Path("settings.py"): "the one room that reads the environment",
     Path("cli/grounds.py"): "the demo's processes inherit what they do not know of",
+    Path("local/forks.py"): "a forked process is given its own",
 }
 
 

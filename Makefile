@@ -30,7 +30,7 @@ demo: setup ## real bets on two local chains, seen live
 	@exec $(BIN)/fairhouse demo
 
 test: setup ## every test, on real servers and chains
-	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 reliability: setup ## the long runs: kills, storms, a million transfers, a million draws
 	@FAIRHOUSE_LONG=1 $(BIN)/python -m pytest -q --timeout 7200 tests/reliability tests/games/fairness/test_chance.py tests/api/test_contract.py

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import os
 import shutil
@@ -97,15 +98,24 @@ def template_database(postgres_server: postgres.Postgres) -> str:
     return "fairhouse_template"
 
 
+@contextlib.contextmanager
+def copied(server: postgres.Postgres, template: str) -> Iterator[str]:
+    """The URL of a database as `template` is, for the length of a block."""
+    name = f"test_{os.getpid()}_{next(_numbers)}"
+    with psycopg.connect(server.url, autocommit=True) as connection:
+        connection.execute(
+            f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy".encode()
+        )
+    yield server.database(name)
+    with psycopg.connect(server.url, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
 @pytest.fixture(scope="module")
 def database_url(postgres_server: postgres.Postgres, template_database: str) -> Iterator[str]:
     """A fresh, migrated database for this module."""
-    name = f"test_{os.getpid()}_{next(_numbers)}"
-    with psycopg.connect(postgres_server.url, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template_database}".encode())
-    yield postgres_server.database(name)
-    with psycopg.connect(postgres_server.url, autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+    with copied(postgres_server, template_database) as url:
+        yield url
 
 
 @pytest.fixture

@@ -158,6 +158,8 @@ async def test_a_measured_run_finds_nothing_missing_and_nothing_doubled(tmp_path
     options = ("--headless", "--for", "30", "--report", str(told))
     async with demo(tmp_path / "data", *options) as run:
         description = await run.description()
+        await told_to_others(run, description)
+        await refused(run)
         assert await run.ended(300) == 0, run.said()
     measured = json.loads(told.read_text())
     assert measured["ok"] is True
@@ -183,50 +185,51 @@ async def test_a_measured_run_finds_nothing_missing_and_nothing_doubled(tmp_path
     assert not (tmp_path / "data" / "demo.json").exists()
 
 
+async def told_to_others(run: Run, said: dict[str, Any]) -> None:
+    """Other programs find everything by demo.json, and it is as it says."""
+    assert said["ready"] is True
+    assert set(said["processes"]) == PROCESSES
+    for place in said["networks"]:
+        interface = place.get("idl") or place["abi"]
+        assert json.loads(Path(interface).read_text())
+        assert place["rpc_url"].startswith("http")
+        assert place["program"]
+    async with (
+        httpx.AsyncClient(base_url=said["api_url"]) as client,
+        connect(said["feed_url"]) as feed,
+    ):
+        assert (await client.get("/health")).json()["status"] == "ok"
+        wallet = "/api/wallets/user_001"
+        assert (await client.get(wallet)).status_code == 401
+        opened = {"authorization": f"Bearer {said['api_key']}"}
+        found = (await client.get(wallet, headers=opened)).json()["balances"]
+        assert {one["asset"]["symbol"]: one["available"] for one in found} == {
+            "GOLD_COINS": "1000",
+            "DIAMONDS": "100",
+            "LOYALTY_POINTS": "500",
+        }
+        assert f"{said['api_url']}/wallet#key={said['api_key']}" in run.said()
+        assert (run.folder / "demo.json").stat().st_mode & 0o077 == 0
+        assert json.loads(await feed.recv())["type"] == "welcome"
+        await feed.send('{"type":"subscribe","channels":["bets"]}')
+        seen: set[str] = set()
+        async with asyncio.timeout(30):
+            while len(seen) < 4:
+                heard = json.loads(await feed.recv())
+                if heard["type"].startswith("bet."):
+                    seen.add(heard["data"]["network"].split(":")[0] + " " + heard["type"])
+        assert "eip155 bet.settled" in seen
+        assert "solana bet.placed" in seen
+    with psycopg.connect(said["database_url"]) as connection:
+        row = connection.execute("SELECT count(*) FROM bets").fetchone()
+        assert row is not None
+        assert row[0] > 0
+
+
 @pytest.mark.timeout(360)
-async def test_a_run_tells_others_where_everything_is_and_ctrl_c_leaves_nothing(
-    tmp_path: Path,
-) -> None:
+async def test_ctrl_c_ends_it_and_leaves_nothing(tmp_path: Path) -> None:
     async with demo(tmp_path / "data", "--evm-rate", "5", "--solana-rate", "2") as run:
         said = await run.description()
-        assert said["ready"] is True
-        assert set(said["processes"]) == PROCESSES
-        for place in said["networks"]:
-            interface = place.get("idl") or place["abi"]
-            assert json.loads(Path(interface).read_text())
-            assert place["rpc_url"].startswith("http")
-            assert place["program"]
-        async with (
-            httpx.AsyncClient(base_url=said["api_url"]) as client,
-            connect(said["feed_url"]) as feed,
-        ):
-            assert (await client.get("/health")).json()["status"] == "ok"
-            wallet = "/api/wallets/user_001"
-            assert (await client.get(wallet)).status_code == 401
-            opened = {"authorization": f"Bearer {said['api_key']}"}
-            found = (await client.get(wallet, headers=opened)).json()["balances"]
-            assert {one["asset"]["symbol"]: one["available"] for one in found} == {
-                "GOLD_COINS": "1000",
-                "DIAMONDS": "100",
-                "LOYALTY_POINTS": "500",
-            }
-            assert f"{said['api_url']}/wallet#key={said['api_key']}" in run.said()
-            assert (run.folder / "demo.json").stat().st_mode & 0o077 == 0
-            assert json.loads(await feed.recv())["type"] == "welcome"
-            await feed.send('{"type":"subscribe","channels":["bets"]}')
-            seen: set[str] = set()
-            async with asyncio.timeout(30):
-                while len(seen) < 4:
-                    heard = json.loads(await feed.recv())
-                    if heard["type"].startswith("bet."):
-                        seen.add(heard["data"]["network"].split(":")[0] + " " + heard["type"])
-            assert "eip155 bet.settled" in seen
-            assert "solana bet.placed" in seen
-        with psycopg.connect(said["database_url"]) as connection:
-            row = connection.execute("SELECT count(*) FROM bets").fetchone()
-            assert row is not None
-            assert row[0] > 0
-        await refused(run)
         run.child.process.send_signal(signal.SIGINT)
         assert await run.ended(STOP_S) == 0, run.said()
         assert await gone(said["processes"]) == {}

@@ -8,7 +8,7 @@ import json
 import os
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from local import anvil, deploy, redis, surfpool
 from local.forks import fork
 from local.postgres import Postgres
 from local.process import Child
+from tests.conftest import copied
 
 EVM_KEY = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80"  # anvil's first
 ETHER, SOL = 10**18, 10**9
@@ -167,12 +168,10 @@ async def laid(folder: Path, database_url: str) -> AsyncIterator[Line]:
 
 
 @pytest.fixture
-def own_database(postgres_server: Postgres, template_database: str) -> str:
+def own_database(postgres_server: Postgres, template_database: str) -> Iterator[str]:
     """A database of this test alone: a network's name is pinned to one chain for good."""
-    name = f"line_{secrets.token_hex(4)}"
-    with psycopg.connect(postgres_server.url, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template_database}".encode())
-    return postgres_server.database(name)
+    with copied(postgres_server, template_database) as url:
+        yield url
 
 
 @pytest.fixture

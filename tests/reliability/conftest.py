@@ -13,6 +13,8 @@ import psycopg
 import pytest
 
 from db import session
+from local.postgres import Postgres
+from tests.conftest import copied
 from tests.reliability.bank import ASSET
 
 ROOT = Path(__file__).parents[2]
@@ -72,16 +74,11 @@ def banker(url: str, *numbers: int, told: Mapping[str, str] | None = None) -> su
 
 
 @pytest.fixture
-def bank_url(postgres_server: Any, template_database: str, request: Any) -> Iterator[str]:
+def bank_url(postgres_server: Postgres, template_database: str) -> Iterator[str]:
     """Fresh books for one test."""
-    name = f"bank_{os.getpid()}_{abs(hash(request.node.name)) % 10**9}"
-    with psycopg.connect(postgres_server.url, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template_database}".encode())
-    url = postgres_server.database(name)
-    begin(url)
-    yield url
-    with psycopg.connect(postgres_server.url, autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+    with copied(postgres_server, template_database) as url:
+        begin(url)
+        yield url
 
 
 @pytest.fixture

@@ -27,6 +27,7 @@ from local.process import free_port, until_ready
 from settings import Settings
 from tests.api.conftest import running
 from tests.api.providers.speakers import KEYS, NEXT_SECRET, SECRET, SPEAKERS, Seat, Speaker, fresh
+from tests.conftest import copied
 
 REPORTS_KEY = "a-key-that-reads-reports"
 PROMOTER_SECRET = "a-secret-of-the-promoter"
@@ -122,13 +123,12 @@ async def house(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[House]:
     """One for all tests of this folder: each has players of its own."""
-    async with await psycopg.AsyncConnection.connect(postgres_server.url, autocommit=True) as made:
-        await made.execute(f"CREATE DATABASE providers TEMPLATE {template_database}".encode())
-    database_url = postgres_server.database("providers")
+    stack = contextlib.AsyncExitStack()
+    database_url = stack.enter_context(copied(postgres_server, template_database))
     await samples.give(Settings(_env_file=None, database_url=database_url))
     folder = tmp_path_factory.mktemp("providers")
     ports = [free_port(), free_port()]
-    async with contextlib.AsyncExitStack() as stack:
+    async with stack:
         server = await stack.enter_async_context(redis.start(folder / "redis"))
         client = await stack.enter_async_context(httpx.AsyncClient(timeout=20))
         connection = await stack.enter_async_context(

@@ -8,7 +8,7 @@ from starlette.requests import Request
 
 from api.errors import Problem
 from api.gatherer import Gatherer, Overloaded
-from casino.commands import Answer, Command, Key, KeyReused, run_free, run_many
+from casino.commands import Answer, Command, Key, KeyReused, commit_free, commit_many
 
 LONGEST_KEY = 255
 
@@ -18,7 +18,7 @@ class Desk:
     """All money requests of this process go through one, whichever route they came by."""
 
     gatherer: Gatherer[Command, Answer | KeyReused] = field(
-        default_factory=lambda: Gatherer(run_many, run_free)
+        default_factory=lambda: Gatherer(commit_many, commit_free)
     )
     _under_way: set[Key] = field(default_factory=set)
 

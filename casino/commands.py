@@ -14,7 +14,7 @@ from psycopg.errors import LockNotAvailable
 
 from casino import outbox
 from db.arrays import documents, numbers, texts
-from db.session import Session
+from db.session import Connection, Session
 from ledger import posting
 from ledger.accounts import Account
 from ledger.books import Attempt, Books
@@ -263,24 +263,40 @@ async def run_many(session: Session, commands: Sequence[Command]) -> list[Answer
     time, over other accounts: try again. Raises `psycopg.errors.LockNotAvailable` when one of the
     accounts stays locked.
     """
+    return await _run(session, commands, ends=False)
+
+
+async def commit_many(
+    connection: Connection, commands: Sequence[Command]
+) -> list[Answer | KeyReused]:
+    """The same in a transaction that ends with it, and is durable when this returns."""
+    return await _run(connection, commands, ends=True)
+
+
+async def _run(
+    session: Session, commands: Sequence[Command], *, ends: bool
+) -> list[Answer | KeyReused]:
     asked = [(command, command.fingerprint()) for command in commands]
     desk = await _opened(session, commands, waiting=True)
     answers = [_answer(desk, command, print) for command, print in asked]
-    await posting.written(session, desk.books, also=list(_writes(desk)))
+    await posting.written(session, desk.books, also=list(_writes(desk)), ends=ends)
     return answers
 
 
-async def run_free(
-    session: Session, commands: Sequence[Command]
+async def commit_free(
+    connection: Connection, commands: Sequence[Command]
 ) -> list[Answer | KeyReused | LockNotAvailable]:
-    """The same without those whose accounts or rows somebody else keeps: they are not decided."""
+    """As `commit_many`, without those whose accounts or rows somebody else keeps.
+
+    They are not decided.
+    """
     asked = [(command, command.fingerprint()) for command in commands]
-    desk = await _opened(session, commands, waiting=False)
+    desk = await _opened(connection, commands, waiting=False)
     answers: list[Answer | KeyReused | LockNotAvailable] = []
     for command, print in asked:
         busy = _busy(desk, command)
         answers.append(LockNotAvailable(busy) if busy else _answer(desk, command, print))
-    await posting.written(session, desk.books, also=list(_writes(desk)))
+    await posting.written(connection, desk.books, also=list(_writes(desk)), ends=True)
     return answers
 
 

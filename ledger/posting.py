@@ -173,15 +173,20 @@ async def _ask(
     ]
 
 
-async def written(session: Session, books: Books, *, also: Sequence[Statement] = ()) -> None:
+async def written(
+    session: Session, books: Books, *, also: Sequence[Statement] = (), ends: bool = False
+) -> None:
     """Write what was decided; the database holds its own laws over it.
 
-    What else the transaction writes may go `also` in the same breath.
+    What else the transaction writes may go `also` in the same breath, and so may the COMMIT, if it
+    `ends` with them: then the accounts are free for others before we have read that they are.
     """
     connection = await driver(session)
     async with connection.pipeline():
         for query, values in (*_writes(books), *also):
             await connection.execute(query, values)
+        if ends:
+            await connection.commit()  # left out by the server where a statement before it failed
 
 
 def _writes(books: Books) -> Iterator[Statement]:

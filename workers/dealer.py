@@ -16,7 +16,7 @@ from typing import Any
 import psycopg
 from loguru import logger
 
-from casino.commands import Answer, Command, KeyReused, run_many
+from casino.commands import Answer, Command, KeyReused, commit_many
 from casino.rounds import courses, settlements, tables
 from casino.rounds.courses import UnderWay, WrongBeacon, WrongSigner
 from casino.rounds.seats import CLOSED, WAITING
@@ -226,7 +226,7 @@ async def decided(commands: Sequence[Command]) -> list[Answer | KeyReused]:
     while True:
         try:
             async with direct() as connection:
-                return await run_many(connection, commands)
+                return await commit_many(connection, commands)
         except (psycopg.errors.UniqueViolation, psycopg.errors.LockNotAvailable):
             await asyncio.sleep(AGAIN_S)
 

@@ -27,7 +27,7 @@ from sqlalchemy import text
 
 from api.gatherer import Gatherer
 from api.server import collect_less
-from casino.commands import Answer, KeyReused
+from casino.commands import Answer, KeyReused, commit_many
 from casino.wallets import TREASURY, Move, move_many
 from db import migrate, session
 from local import postgres
@@ -130,7 +130,7 @@ def move(number: int, player: int, source: str, target: str, amount: int) -> Mov
 
 async def asked(way: str, callers: int, seconds: float) -> tuple[float, float, float]:
     """Our transfers per second, and the median and 99th percentile of an answer in ms."""
-    gatherer: Gatherer[Move, Answer | KeyReused] = Gatherer(move_many)
+    gatherer: Gatherer[Move, Answer | KeyReused] = Gatherer(commit_many)
     following, took = commands(way), list[float]()
     began = time.perf_counter()
 

@@ -37,7 +37,7 @@ import psycopg
 import uvloop
 
 from api.gatherer import Gatherer
-from casino.commands import Answer, Command, KeyReused, run_many
+from casino.commands import Answer, Command, KeyReused, commit_many
 from casino.rounds import tables
 from casino.rounds.bets import receipt
 from casino.samples import opening
@@ -110,7 +110,7 @@ async def seated() -> tuple[Dealt, list[int]]:
 
 async def placed(dealt: Dealt, players: list[int], count: int) -> None:
     """Bets through the door for many, as many at once as it takes."""
-    door: Gatherer[Command, Answer | KeyReused] = Gatherer(run_many)
+    door: Gatherer[Command, Answer | KeyReused] = Gatherer(commit_many)
     asked = (dealt.bet(player) for player in itertools.islice(itertools.cycle(players), count))
     while many := list(itertools.islice(asked, 2_000)):
         answers = await asyncio.gather(*(door.ask(one) for one in many))
@@ -195,7 +195,7 @@ Ask = Callable[[], Awaitable[bool]]
 
 def taken(dealt: Dealt, players: list[int]) -> Ask:
     """One bet more through the gathering door, and the signature that it was taken."""
-    door: Gatherer[Command, Answer | KeyReused] = Gatherer(run_many)
+    door: Gatherer[Command, Answer | KeyReused] = Gatherer(commit_many)
     turn = itertools.cycle(players)
 
     async def ask() -> bool:

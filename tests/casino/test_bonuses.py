@@ -16,7 +16,7 @@ from api.gatherer import Gatherer
 from casino import bonuses, wagers
 from casino.bonuses import Convert, Expire, Grants, withdrawn
 from casino.campaigns import BadTerms, Define, Terms
-from casino.commands import Answer, Command, Desk, KeyReused, run_free, run_many
+from casino.commands import Answer, Command, Desk, KeyReused, commit_free, commit_many, run_many
 from casino.stakes import Purse, Split
 from casino.wallets import Move, ends
 from db import session
@@ -650,9 +650,9 @@ async def test_a_grant_that_is_kept_by_somebody_holds_up_its_own_player_only(
         connection: Connection, commands: Sequence[Command]
     ) -> list[Answer | KeyReused]:
         await connection.execute("SET LOCAL lock_timeout = '200ms'")
-        return await run_many(connection, commands)
+        return await commit_many(connection, commands)
 
-    gatherer: Gatherer[Command, Answer | KeyReused] = Gatherer(impatient, run_free)
+    gatherer: Gatherer[Command, Answer | KeyReused] = Gatherer(impatient, commit_free)
     async with session.transaction() as opened:
         held = "SELECT FROM grants WHERE id = :g FOR NO KEY UPDATE"
         await opened.execute(text(held), {"g": grant})
@@ -666,7 +666,7 @@ async def test_a_grant_that_is_kept_by_somebody_holds_up_its_own_player_only(
     assert [isinstance(one, Answer) and one.code for one in others] == [None] * 3
     assert [await one.balances() for one in (player, other)] == [(50, 10), (35, 10)]
     async with direct() as connection:
-        [again] = await run_free(connection, [player.place("a", 5)])
+        [again] = await commit_free(connection, [player.place("a", 5)])
     assert isinstance(again, Answer)
     assert await player.balances() == (45, 10)
 

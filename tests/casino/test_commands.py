@@ -12,7 +12,7 @@ from psycopg.errors import UniqueViolation
 from sqlalchemy import text
 
 from api.gatherer import Gatherer
-from casino.commands import Answer, KeyReused, Shelf
+from casino.commands import Answer, KeyReused, Shelf, commit_many
 from casino.wallets import REVENUE, TREASURY, Move, move_many
 from db import session
 from ledger.posting import Statement
@@ -134,7 +134,7 @@ async def test_concurrent_askers_share_transactions_and_count_once(player: int) 
 
     async def counted(opened: Any, commands: Any) -> list[Answer | KeyReused]:
         batches.append(len(commands))
-        return await move_many(opened, commands)
+        return await commit_many(opened, commands)
 
     gatherer: Gatherer[Move, Answer | KeyReused] = Gatherer(counted)
     commands = [command(player, "top_up", 1, key=f"{player}-{n % 50}") for n in range(200)]
@@ -145,7 +145,7 @@ async def test_concurrent_askers_share_transactions_and_count_once(player: int) 
 
 
 async def test_two_processes_asked_with_one_key_move_money_once(player: int) -> None:
-    one, other = (Gatherer[Move, Answer | KeyReused](move_many) for _ in range(2))
+    one, other = (Gatherer[Move, Answer | KeyReused](commit_many) for _ in range(2))
     for _ in range(20):
         asked = command(player, "top_up", 1)
         stranger = command(player + 100_000, "top_up", 1, key=asked.key)
@@ -188,7 +188,7 @@ async def test_a_command_that_breaks_is_the_only_one_that_fails(player: int) -> 
 
     good, more = command(player, "top_up", 1), command(player, "top_up", 2)
     broken = Broken(**{**vars(good), "key": "broken"})
-    gatherer: Gatherer[Move, Answer | KeyReused] = Gatherer(move_many)
+    gatherer: Gatherer[Move, Answer | KeyReused] = Gatherer(commit_many)
     answers = await asyncio.gather(
         *(gatherer.ask(one) for one in (good, broken, more)), return_exceptions=True
     )
@@ -197,7 +197,7 @@ async def test_a_command_that_breaks_is_the_only_one_that_fails(player: int) -> 
 
 
 async def test_whoever_stops_waiting_does_not_stop_the_command(player: int) -> None:
-    gatherer: Gatherer[Move, Answer | KeyReused] = Gatherer(move_many)
+    gatherer: Gatherer[Move, Answer | KeyReused] = Gatherer(commit_many)
     waiting = asyncio.create_task(gatherer.ask(command(player, "top_up", 9)))
     await asyncio.sleep(0)
     waiting.cancel()

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 from psycopg.errors import LockNotAvailable
 
 from api.gatherer import Gatherer
-from casino.commands import Answer, Command, KeyReused, run_free, run_many
+from casino.commands import Answer, Command, KeyReused, commit_free, commit_many
 from casino.wallets import REVENUE, TREASURY, Move
 from db import session
 
@@ -55,7 +55,7 @@ def command(number: int, players: int = PLAYERS) -> Move:
 
 
 def bank() -> Gatherer[Command, Answer | KeyReused]:
-    return Gatherer(run_many, run_free)
+    return Gatherer(commit_many, commit_free)
 
 
 def say(line: str) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from coincurve import PrivateKey
 
-from casino.commands import Answer, Command, KeyReused, run_free, run_many
+from casino.commands import Answer, Command, KeyReused, run_many
 from casino.rounds import courses, settlements, tables
 from casino.rounds.bets import Place
 from casino.rounds.courses import Drawn
@@ -189,10 +189,10 @@ class Dealt:
         [answer] = await self.run_all([command])
         return answer
 
-    async def run_all(self, commands: Sequence[Command], free: bool = False) -> list[Answer]:
+    async def run_all(self, commands: Sequence[Command]) -> list[Answer]:
         """Decide commands in one transaction."""
         async with transaction() as session:
-            answers = await (run_free if free else run_many)(session, commands)
+            answers = await run_many(session, commands)
         assert not any(isinstance(one, KeyReused) for one in answers)
         return answers  # type: ignore[return-value]
 

@@ -381,8 +381,9 @@ def _writes(desk: Desk) -> Iterable[Statement]:
                 numbers(answer.transfer_id for answer in answers),
             ),
         )
-    for shelf in desk.shelves.values():
-        if shelf.changed:
-            yield from shelf.writes()
     if desk.messages:
         yield outbox.statement(desk.messages)
+    # What is only added stands together, and goes as one.
+    for shelf in sorted(desk.shelves.values(), key=lambda shelf: not isinstance(shelf, Made)):
+        if shelf.changed:
+            yield from shelf.writes()

@@ -104,7 +104,7 @@ class CasinoCall(SQLModel, table=True):
             " (kind <> 'debit' or state not in ('done', 'returned') or amount = cash + bonus)",
             name="calls_split",
         ),
-        Index("casino_calls_round", "casino_id", "provider", "round"),
+        Index("casino_calls_round", "round", "provider", "casino_id"),
         Index(
             "casino_calls_reward",
             "casino_id",

@@ -6,6 +6,8 @@ from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
+from itertools import groupby
 from typing import Any
 
 from db.arrays import documents, numbers, texts, times
@@ -183,7 +185,7 @@ async def written(
     """
     connection = await driver(session)
     async with connection.pipeline():
-        for query, values in (*_writes(books), *also):
+        for query, values in _joined((*_writes(books), *also)):
             await connection.execute(query, values)
         if ends:
             await connection.commit()  # left out by the server where a statement before it failed
@@ -201,6 +203,31 @@ def _writes(books: Books) -> Iterator[Statement]:
         yield WRITE, (*_transfers(books.transfers), *_entries(books))
     if books.made:
         yield MADE, _made(books.made)
+
+
+def _joined(statements: Iterable[Statement]) -> Iterator[Statement]:
+    """The same with those neighbours as one that only add rows, in which order they may.
+
+    To the driver, a statement more is as dear as two transfers more in one of these.
+    """
+    for adds, group in groupby(statements, key=lambda one: one[0] == WRITE or _inserts(one[0])):
+        if adds:
+            queries, values = zip(*group, strict=True)
+            # What others are joined to is executed last, and WRITE must be: it is no INSERT.
+            yield _text(queries[::-1]), [one for told in values[::-1] for one in told or ()]
+        else:
+            yield from group
+
+
+def _inserts(query: bytes) -> bool:
+    return query.lstrip().startswith(b"INSERT")
+
+
+@lru_cache(maxsize=256)
+def _text(queries: tuple[bytes, ...]) -> bytes:
+    *others, last = queries
+    named = b", ".join(b"w%d AS (%s)" % (at, query) for at, query in enumerate(others))
+    return b"WITH %s %s" % (named, last) if others else last
 
 
 def _transfers(written: Sequence[Written]) -> tuple[str, ...]:

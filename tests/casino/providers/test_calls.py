@@ -7,12 +7,14 @@ import contextlib
 import itertools
 import json
 import random
+import re
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import psycopg
 import pytest
 from Crypto.Hash import SHA256
 from Crypto.PublicKey import RSA
@@ -23,7 +25,7 @@ from sqlalchemy import text
 
 from casino import samples as wallet_samples
 from casino.commands import Answer, Command, Desk, run_many
-from casino.providers import DIALECTS, samples
+from casino.providers import DIALECTS, records, rewards, samples
 from casino.providers.calls import UNNAMED, Credit, Debit, Policy, ProviderCall, Rollback
 from casino.providers.codes import Code, Refused
 from casino.providers.launches import Launched
@@ -34,7 +36,9 @@ from casino.wallets import TREASURY, Move, move_many
 from db import session
 from ledger.accounts import Account
 from ledger.transfers import Posting, Transfer
+from local.postgres import Postgres
 from tests.casino.wagering import Player, conserved, one, rows, value, work
+from tests.conftest import copied
 
 _numbers = itertools.count(1)
 LATER = datetime.now(UTC) + timedelta(hours=1)
@@ -481,3 +485,19 @@ def test_dialects_do_not_share_a_path() -> None:
     for dialect in DIALECTS.values():
         plain = {"balance", "debit", "credit", "rollback"}
         assert dialect.verbs == plain | dialect.policy.more
+
+
+def test_a_call_is_found_by_its_key_in_a_table_that_was_never_counted(
+    postgres_server: Postgres, template_database: str
+) -> None:
+    """Once every look read all calls of the provider, until the planner had counted them."""
+    with (
+        copied(postgres_server, template_database) as url,
+        psycopg.connect(url, autocommit=True) as connection,
+    ):
+        for query in (records.CALLS, records.ROUNDS, rewards.REWARDS):
+            numbers = itertools.count(1)
+            numbered = re.sub(rb"%s", lambda _, at=numbers: b"$%d" % next(at), query)  # type: ignore[misc]
+            plan = connection.execute(b"EXPLAIN (GENERIC_PLAN) " + numbered).fetchall()
+            [used] = [row[0] for row in plan if " on casino_calls" in row[0]]
+            assert "casino_calls_pkey" in used

@@ -29,8 +29,8 @@ from chains.signers import Signer, signer
 from db import session
 from db.session import direct
 from games.fairness import rounds
-from settings import Settings, TableSetting
-from workers.beacons import Beacons, beaconed
+from settings import Settings
+from workers.beacons import Beacons, Setting, Sources, beaconed
 from workers.leader import Connection, connect, leads
 from workers.tables import declared, place
 
@@ -144,7 +144,11 @@ class Dealer:
         if beacon is None:
             return await self.wait(one, FAULT_S)
         try:
-            drawn = await beacon.fetch(one.closes_at.timestamp(), one.now.timestamp())
+            drawn = await beacon.fetch(
+                one.closes_at.timestamp(),
+                one.now.timestamp(),
+                patience_s=self.beacons.patience_s,
+            )
         except Gone as error:
             return await self.give_up(one.number, f"the beacon is gone: {error}")
         except Forged as error:
@@ -240,9 +244,10 @@ async def lead(settings: Settings) -> None:
     async with await connect(settings) as connection:
         if not await leads(connection, LEADER):
             return
-        dealers = await seated(settings, connection)
-        logger.info("dealing at {} tables", len(dealers))
+        sources = Sources(partial(found, settings))
         try:
+            dealers = await seated(settings, sources, connection)
+            logger.info("dealing at {} tables", len(dealers))
             async with asyncio.TaskGroup() as tasks:
                 for dealer in dealers:
                     tasks.create_task(dealer.run())
@@ -250,11 +255,10 @@ async def lead(settings: Settings) -> None:
                     await connection.execute("SELECT 1")  # the lock lives as long as this answers
                     await asyncio.sleep(STANDBY_S)
         finally:
-            for dealer in dealers:
-                await dealer.beacons.close()
+            await sources.close()
 
 
-async def seated(settings: Settings, connection: Connection) -> list[Dealer]:
+async def seated(settings: Settings, sources: Sources, connection: Connection) -> list[Dealer]:
     """A dealer for each table of the settings, once all their networks are known.
 
     Raises `ChainError` on a mistake in the settings.
@@ -264,7 +268,7 @@ async def seated(settings: Settings, connection: Connection) -> list[Dealer]:
     sealer, sign = Sealer(bytes.fromhex(settings.seed_key)), signer(settings.signer_key)
     dealers = []
     for setting in settings.tables:
-        beacons = Beacons(find=partial(found, settings, setting))
+        beacons = Beacons(find=partial(sources.of, setting), patience_s=setting.patience)
         table = await declared(settings, setting, connection)
         while table is None or await beacons.named(setting.beacon) is None:
             await asyncio.sleep(STANDBY_S)
@@ -274,7 +278,7 @@ async def seated(settings: Settings, connection: Connection) -> list[Dealer]:
     return dealers
 
 
-async def found(settings: Settings, setting: TableSetting, name: str) -> Beacon | None:
+async def found(settings: Settings, setting: Setting, name: str) -> Beacon | None:
     """A beacon by the name that a batch has for it; see `beaconed`."""
     async with direct() as connection:
         return await beaconed(settings, setting, connection, name)

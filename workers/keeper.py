@@ -30,6 +30,7 @@ from workers import deposits, houses, pairs, senders, tables, withdrawals
 from workers.houses import REFUSED, Batch, EvmHouse, Foreign, House, OpenBet, SolanaHouse
 from workers.leader import Connection, connect, leads
 from workers.sealed import Proofs, WrongKey, draw, place, tried
+from workers.tending import tend
 
 LEADER = 7_302_114_004  # any number that nothing else locks
 STANDBY_S = 1.0
@@ -146,9 +147,9 @@ async def lead(settings: Settings, wanted: Sequence[Any], wallets: senders.Walle
                     introduced = partial(till, settings, source, wallets)
                     tasks.create_task(withdrawals.pay(means, introduced))
             for table in settings.tables:
-                tasks.create_task(tables.tend(settings, table, wallets))
+                tasks.create_task(tend(settings, table, wallets, tables.begin))
             if settings.pairs is not None:
-                tasks.create_task(pairs.tend(settings, settings.pairs, wallets))
+                tasks.create_task(tend(settings, settings.pairs, wallets, pairs.begin))
             tasks.create_task(deposits.follow(settings, settings.sources))
             while True:
                 await connection.execute("SELECT 1")  # the lock lives as long as this answers

@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import psycopg
 from loguru import logger
 
 from casino.pairs import booths, courses
@@ -23,7 +22,6 @@ from casino.pairs.records import PairKey
 from casino.sealed import Sealer
 from chains.beacons import Beacon, Forged, Gone
 from chains.errors import ChainError, RpcError
-from chains.redaction import plainly
 from games.fairness import merkle, rounds
 from games.fairness.pairs import SEED, Pair
 from settings import PairsSetting, Settings
@@ -32,12 +30,10 @@ from workers.backing import NoKey, housed, met
 from workers.beacons import beaconed
 from workers.bonds import CommittedPairs, PairBond
 from workers.houses import REFUSED
-from workers.leader import Connection, connect
+from workers.leader import Connection
 from workers.rests import Rests
 from workers.sealed import WrongKey
 
-TICK_S = 0.5
-LONGEST_REST_S = 15.0
 GATHER_S = 3.0  # between two batches: who comes meanwhile is in the next one
 REFUSED_S = 4.0  # how long what a chain refused is left alone
 REVEAL_TOGETHER = 16
@@ -136,40 +132,6 @@ class Behind:
     tx: str | None
 
 
-async def tend(settings: Settings, setting: PairsSetting, wallets: senders.Wallets) -> None:
-    """The pairs of a bond, whatever its chain answers: trouble with them is never a table's."""
-    failures = 0
-    async with await connect(settings) as connection:
-        keeper: PairsKeeper | None = None
-        try:
-            while True:
-                try:
-                    keeper = keeper or await begin(settings, setting, connection, wallets)
-                    if keeper is not None:
-                        await keeper.tick()
-                    failures = 0
-                except psycopg.Error:
-                    raise
-                except NoKey:
-                    logger.warning("no keeper key for pairs: none become active")
-                    return
-                except RpcError as error:  # the node is away, what was sent is still under way
-                    failures += 1
-                    logger.warning("pairs: {}", error)
-                except Exception as error:
-                    # What the node meant nobody knows; the bond is met anew, like a stranger.
-                    failures += 1
-                    said = str(error) if isinstance(error, ChainError) else plainly(error)
-                    logger.error("pairs: {}", said)
-                    if keeper is not None:
-                        await keeper.beacon.close()
-                    keeper = None
-                await asyncio.sleep(min(TICK_S * 2 ** min(failures, 10), LONGEST_REST_S))
-        finally:
-            if keeper is not None:
-                await keeper.beacon.close()
-
-
 async def begin(
     settings: Settings, setting: PairsSetting, connection: Connection, wallets: senders.Wallets
 ) -> PairsKeeper | None:
@@ -182,7 +144,7 @@ async def begin(
         return None
     bond = await met(settings, setting, booth.network, wallets)
     if bond is None:
-        raise NoKey("pairs")
+        raise NoKey("no keeper key for pairs: none become active")
     sealer = Sealer(bytes.fromhex(settings.seed_key))
     await opens(connection, sealer, booth)
     beacon = await beaconed(settings, setting, connection)
@@ -237,6 +199,9 @@ class PairsKeeper:
         await self.reveal(await self.followed(await self.behind()))
         await self.provide()
         await self.tell()
+
+    async def close(self) -> None:
+        await self.beacon.close()
 
     async def compare(self) -> None:
         """End pairs whose seeds the chain shows already: an older database was put back."""

@@ -7,22 +7,19 @@ reveal was missed.
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import psycopg
 from loguru import logger
 
 from casino.rounds import batches, courses, tables
 from casino.rounds.seats import SKIPPED
 from casino.rounds.tables import Limits, Table
 from casino.sealed import Sealer
-from chains.errors import ChainError, RpcError
-from chains.redaction import plainly
+from chains.errors import ChainError
 from games.fairness import merkle
 from games.fairness.rounds import MAX_ROUNDS, NO_BETS, SEED, Schedule
 from settings import Settings, TableSetting
@@ -30,12 +27,10 @@ from workers import senders
 from workers.backing import NoKey, housed, met
 from workers.bonds import Bond, Statement
 from workers.houses import REFUSED
-from workers.leader import Connection, connect
+from workers.leader import Connection
 from workers.rests import RESEND_S, Rests
 from workers.sealed import WrongKey
 
-TICK_S = 0.5
-LONGEST_REST_S = 15.0
 REFUSED_S = 4.0  # how long what a chain refused is left alone
 ANCHOR_S = 30.0  # a root waits at most so long for others to be anchored with it
 ANCHOR_PART = 0.1  # of the reveal window, where that is less
@@ -171,34 +166,6 @@ class Behind:
         return self.now - self.closes_at
 
 
-async def tend(settings: Settings, setting: TableSetting, wallets: senders.Wallets) -> None:
-    """One table, whatever its chain answers: trouble with one is never another's."""
-    failures = 0
-    async with await connect(settings) as connection:
-        keeper: TableKeeper | None = None
-        while True:
-            try:
-                keeper = keeper or await begin(settings, setting, connection, wallets)
-                if keeper is not None:
-                    await keeper.tick()
-                failures = 0
-            except psycopg.Error:
-                raise
-            except NoKey:
-                logger.warning("no keeper key for table {}: it gets no rounds", setting.name)
-                return
-            except RpcError as error:  # the node is away, what was sent is still under way
-                failures += 1
-                logger.warning("{}: {}", setting.name, error)
-            except Exception as error:
-                # What the node meant nobody knows; the bond is met anew, like a stranger.
-                failures += 1
-                said = str(error) if isinstance(error, ChainError) else plainly(error)
-                logger.error("{}: {}", setting.name, said)
-                keeper = None
-            await asyncio.sleep(min(TICK_S * 2 ** min(failures, 10), LONGEST_REST_S))
-
-
 async def begin(
     settings: Settings, setting: TableSetting, connection: Connection, wallets: senders.Wallets
 ) -> TableKeeper | None:
@@ -211,7 +178,7 @@ async def begin(
         return None
     bond = await met(settings, setting, table.network, wallets)
     if bond is None:
-        raise NoKey(setting.name)
+        raise NoKey(f"no keeper key for table {setting.name}: it gets no rounds")
     sealer = Sealer(bytes.fromhex(settings.seed_key))
     await opens(connection, sealer, table)
     return TableKeeper(table, paced(setting), bond, connection, sealer)
@@ -252,6 +219,9 @@ class TableKeeper:
             await self.provide()
         if not self.rests.begun("release"):
             await self.release()
+
+    async def close(self) -> None:
+        """Nothing: its connection and its bond's wallet are not its own."""
 
     async def unconfirmed(self) -> list[Unconfirmed]:
         found = await self._rows(UNCONFIRMED, self.table.id)

@@ -102,7 +102,8 @@ class Beacon(abc.ABC):
     """A source of draws. Several may ask for one draw at once: the world is asked once for it.
 
     `patience_s` is for how long a draw may be missed, by a clock that does not jump, before it is
-    `Gone`; it is counted from the first time that this process misses it.
+    `Gone` for who has no patience of his own; it is counted from the first time that this process
+    misses it.
     """
 
     kind: ClassVar[bytes]
@@ -130,11 +131,14 @@ class Beacon(abc.ABC):
     async def look(self, closes_at: float) -> Drawn | None:
         """Ask for the draw once. Raises `Forged`."""
 
-    async def fetch(self, closes_at: float, now: float | None = None) -> Drawn | None:
+    async def fetch(
+        self, closes_at: float, now: float | None = None, *, patience_s: float | None = None
+    ) -> Drawn | None:
         """The draw of a closing, or None while it is not there; it may be asked for at any pace.
 
         `now` is the moment in unix seconds by the clock that closed the betting; without it this
-        machine's clock counts, and one that is slow asks for nothing in time.
+        machine's clock counts, and one that is slow asks for nothing in time. `patience_s` is that
+        of who asks, where several do that are not equally patient.
 
         Raises `Forged` when all that is heard is wrong, which may pass, and `Gone`, which is not
         remembered: a draw that turns up later is given, for whoever has not gone by the fallback.
@@ -145,12 +149,20 @@ class Beacon(abc.ABC):
         if (time.time() if now is None else now) < self.expected_at(closes_at):
             return None
         if which not in self._looking:
-            if (missed := self._missed.get(which)) and time.monotonic() < missed.again_at:
-                self._check_patience(which, missed)
+            missed = self._missed.get(which)
+            if missed is not None and time.monotonic() < missed.again_at:
+                self._check_patience(which, patience_s)
                 return None
             self._looking[which] = asyncio.create_task(self._look(which, closes_at))
-        # Whoever stops waiting does not stop the others.
-        return await asyncio.shield(self._looking[which])
+        try:
+            # Whoever stops waiting does not stop the others.
+            drawn = await asyncio.shield(self._looking[which])
+        except Forged:
+            self._check_patience(which, patience_s)
+            raise
+        if drawn is None:
+            self._check_patience(which, patience_s)
+        return drawn
 
     async def close(self) -> None:
         looking = list(self._looking.values())
@@ -162,27 +174,28 @@ class Beacon(abc.ABC):
         try:
             drawn = await self.look(closes_at)
         except Forged:
-            self._check_patience(which, self._miss(which))
+            self._miss(which)
             raise
         finally:
             del self._looking[which]
         if drawn is None:
-            self._check_patience(which, self._miss(which))
+            self._miss(which)
             return None
         self._missed.pop(which, None)
         return keep(self._drawn, which, drawn)
 
-    def _miss(self, which: float) -> Missed:
+    def _miss(self, which: float) -> None:
         now = time.monotonic()
         missed = self._missed.get(which) or keep(self._missed, which, Missed(now, now))
         missed.again()
-        return missed
 
-    def _check_patience(self, which: float, missed: Missed) -> None:
-        """Raises `Gone` when there has been nothing for too long."""
-        if time.monotonic() - missed.since >= self._patience_s:
+    def _check_patience(self, which: float, patience_s: float | None) -> None:
+        """Raises `Gone` when there has been nothing for longer than who asks waits."""
+        most_s = self._patience_s if patience_s is None else patience_s
+        missed = self._missed.get(which)
+        if missed is not None and time.monotonic() - missed.since >= most_s:
             name = self.kind.decode()
-            raise Gone(f"{name} had nothing for {which} in {self._patience_s} s", self.fallback)
+            raise Gone(f"{name} had nothing for {which} in {most_s} s", self.fallback)
 
 
 def keep(found: dict[float, T], which: float, one: T) -> T:

@@ -8,6 +8,8 @@ import itertools
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
 
 import pytest
 from loguru import logger
@@ -17,11 +19,15 @@ from casino.sealed import Sealer
 from chains.beacons import Beacon, Drawn, Fallback, Gone
 from chains.errors import ChainError
 from chains.signers import Signer, signer
+from settings import Settings, TableSetting
 from tests.casino.conftest import rows
-from tests.casino.rounds.dealt import BEACON, Dealt, sign
+from tests.casino.rounds.dealt import BEACON, SIGNER, Dealt, sign
+from tests.chains.beacons.endpoints import endpoints, honest
+from tests.chains.beacons.quicknet import closing
 from tests.workers.test_tables import Chain, keeping
-from workers.beacons import Beacons
-from workers.dealer import Dealer
+from workers.beacons import Beacons, Setting, Sources
+from workers.dealer import Dealer, found, seated
+from workers.leader import connect
 from workers.tables import place
 
 SEALER = Sealer(b"\x01" * 32)
@@ -87,6 +93,13 @@ def logged() -> Iterator[list[str]]:
     )
     yield said
     logger.remove(number)
+
+
+def table(name: str, **other: Any) -> TableSetting:
+    """A table's setting, at a bond that nobody here asks."""
+    bound = {"program": "bond_evm", "network": "evm-local", "address": "0x" + "11" * 20}
+    paid = {"game": "dice", "max_liability": 1_000, "most": 10, "most_win": 100, "most_player": 100}
+    return TableSetting.model_validate({"name": name, **bound, **paid, **other})
 
 
 def dealer(dealt: Dealt, *, sign: Signer = sign, breaks: int = 0) -> Dealer:
@@ -276,18 +289,44 @@ async def test_a_pay_table_kept_since_the_dealer_began_is_looked_up(dealt: Dealt
         await until(dealt, "settled")
 
 
-async def test_beacons_are_found_once_by_their_names_and_closed_together() -> None:
-    asked: list[str] = []
+async def test_a_beacon_is_found_once_for_all_tables_of_a_process() -> None:
+    asked: list[tuple[str, int]] = []
 
-    async def find(name: str) -> Beacon | None:
-        asked.append(name)
+    async def find(setting: Setting, name: str) -> Beacon | None:
+        asked.append((name, setting.confirmations))
         await asyncio.sleep(0)
         return None if len(asked) == 1 else Said()
 
-    beacons = Beacons(find=find)
-    assert await beacons.named("drand") is None  # its chain is not known yet
-    first, second = await asyncio.gather(beacons.named("drand"), beacons.named("drand"))
-    assert first is not None
-    assert first is second
-    assert asked == ["drand", "drand"]
-    await beacons.close()
+    sources = Sources(find)
+    one, other, deeper = table("one"), table("other"), table("deeper", confirmations=1)
+    assert await sources.of(one, "block:evm-local") is None  # its chain is not known yet
+    found = await asyncio.gather(
+        *(sources.of(setting, "block:evm-local") for setting in (one, other, deeper, other))
+    )
+    assert None not in found
+    assert found[0] is found[1] is found[3]
+    assert found[2] is not found[0]  # another block counts where more must be on top of it
+    assert await sources.of(one, "drand") is await sources.of(deeper, "drand")
+    assert asked[1:] == [("block:evm-local", 0), ("block:evm-local", 1), ("drand", 0)]
+
+
+async def test_tables_of_one_dealer_ask_drand_once_for_a_round(dealt: Dealt, database: str) -> None:
+    async with endpoints(honest) as [place], asyncio.timeout(30):
+        settings = Settings(
+            database_url=database,
+            drand_urls=[place.url],
+            seed_key="01" * 32,
+            signer_key=SIGNER.to_hex(),
+            tables=[table("dice", patience=1), table("dice-2", patience=2), table("dice-3")],
+        )
+        sources = Sources(partial(found, settings))
+        async with await connect(settings) as connection:
+            dealers = await seated(settings, sources, connection)
+        beacons = [await one.beacons.named("drand") for one in dealers]
+        drawn = await asyncio.gather(
+            *(one.fetch(closing(1000) + late) for late, one in enumerate(beacons) if one)
+        )
+        assert [one.round for one in drawn if one] == [1000] * 3
+        assert place.asked == [1000]
+        assert [one.beacons.patience_s for one in dealers] == [1, 2, 30]
+        await sources.close()

@@ -38,6 +38,7 @@ from workers.bonds import CommittedPairs, PairBond
 from workers.leader import connect
 from workers.pairs import PairsKeeper
 from workers.sealed import WrongKey
+from workers.tending import tend
 
 KEY = "5e" * 32
 SETUP = f"""
@@ -464,5 +465,5 @@ async def test_a_batch_that_no_node_answers_for_holds_up_no_other(house: House) 
 async def test_a_bond_without_a_key_of_ours_keeps_no_pairs(house: House) -> None:
     settings = house.settings.model_copy(update={"keeper_evm_key": ""})
     assert settings.pairs is not None
-    await room.tend(settings, settings.pairs, {})  # it says so, and ends
+    await tend(settings, settings.pairs, {}, room.begin)  # it says so, and ends
     assert await house.rows("SELECT count(*) FROM pair_booths") == [(1,)]

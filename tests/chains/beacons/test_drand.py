@@ -378,6 +378,18 @@ async def test_a_round_that_was_missed_too_long_is_gone_until_it_turns_up() -> N
         assert await patiently(drand, 1000)
 
 
+async def test_who_is_patient_waits_on_beside_one_who_is_not() -> None:
+    async with asking(not_yet) as (drand, (place,)):
+        patient = asyncio.create_task(drand.fetch(closing(1000), patience_s=60))
+        with pytest.raises(Gone):
+            await drand.fetch(closing(1000), patience_s=0)
+        assert await patient is None
+        assert place.asked == [1000]
+        with pytest.raises(Gone):
+            await drand.fetch(closing(1000), patience_s=0)
+        assert await drand.fetch(closing(1000)) is None
+
+
 async def test_what_does_not_come_is_asked_for_ever_more_seldom() -> None:
     async with asking(not_yet) as (drand, (place,)):
         until = time.monotonic() + 1

@@ -91,7 +91,10 @@ def fork(
     log.parent.mkdir(parents=True, exist_ok=True)
     log.touch()
     process = multiprocessing.get_context("forkserver").Process(
-        target=_live, args=(name, tuple(words), dict(env), log, errors or log), name=name
+        target=_live,
+        args=(name, tuple(words), dict(env), log, errors or log),
+        name=name,
+        daemon=True,  # or a parent that fails waits for its child, which waits for its parent
     )
     process.start()
     return Child(name, Fork(process), log)

@@ -24,8 +24,9 @@ from pathlib import Path
 from local.forks import fork
 child = fork("relay", ["run", "relay"], log=Path(sys.argv[1]), env={"DATABASE_URL": sys.argv[2]})
 print(child.pid, flush=True)
-time.sleep(600)
 """
+STAYS = PARENT + "time.sleep(600)"
+FAILS = PARENT + "raise RuntimeError('a mistake of ours')"
 
 
 def until_gone(pid: int) -> bool:
@@ -85,7 +86,7 @@ async def test_a_killed_one_is_known_by_its_signal(relay: Child) -> None:
 
 
 def test_it_ends_with_a_parent_that_is_killed_outright(database_url: str, tmp_path: Path) -> None:
-    words = [sys.executable, "-c", PARENT, str(tmp_path / "log"), database_url]
+    words = [sys.executable, "-c", STAYS, str(tmp_path / "log"), database_url]
     parent = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
     with parent.stdout as said:
@@ -94,6 +95,14 @@ def test_it_ends_with_a_parent_that_is_killed_outright(database_url: str, tmp_pa
     parent.kill()
     parent.wait()
     assert until_gone(pid)
+
+
+def test_a_parent_that_fails_ends_and_its_child_with_it(database_url: str, tmp_path: Path) -> None:
+    words = [sys.executable, "-c", FAILS, str(tmp_path / "log"), database_url]
+    parent = subprocess.run(words, capture_output=True, text=True, timeout=60)
+    assert parent.returncode == 1
+    assert parent.stderr.rstrip().endswith("RuntimeError: a mistake of ours")
+    assert until_gone(int(parent.stdout))
 
 
 async def test_it_ends_with_the_one_that_forks_and_the_next_comes_from_a_new_one(

@@ -213,7 +213,8 @@ def _joined(statements: Iterable[Statement]) -> Iterator[Statement]:
     for adds, group in groupby(statements, key=lambda one: one[0] == WRITE or _inserts(one[0])):
         if adds:
             queries, values = zip(*group, strict=True)
-            # What others are joined to is executed last, and WRITE must be: it is no INSERT.
+            # What others are joined to stands last, and WRITE must: it is no INSERT. PostgreSQL
+            # begins with it, and goes on as they were told.
             yield _text(queries[::-1]), [one for told in values[::-1] for one in told or ()]
         else:
             yield from group

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any
 
 import pytest
-from psycopg.errors import UniqueViolation
+from psycopg.errors import CheckViolation, UniqueViolation
 from sqlalchemy import text
 
 from api.gatherer import Gatherer
@@ -18,6 +18,16 @@ from db import session
 from ledger.posting import Statement
 
 COINS = "casino:house/GOLD_COINS"
+DOOM = (
+    """
+    CREATE FUNCTION doom() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN RAISE EXCEPTION 'doomed' USING ERRCODE = 'check_violation'; END $$
+    """,
+    """
+    CREATE CONSTRAINT TRIGGER doom AFTER INSERT ON requests DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW WHEN (NEW.key = 'doomed') EXECUTE FUNCTION doom()
+    """,
+)
 _players = itertools.count(500)
 _keys = itertools.count(1)
 
@@ -193,6 +203,25 @@ async def test_a_command_that_breaks_is_the_only_one_that_fails(player: int) -> 
         *(gatherer.ask(one) for one in (good, broken, more)), return_exceptions=True
     )
     assert [type(one) for one in answers] == [Answer, ZeroDivisionError, Answer]
+    assert await balance(player) == 3
+
+
+async def test_what_fails_at_the_very_commit_is_never_answered_as_done(player: int) -> None:
+    """The COMMIT goes with the last writes; an answer waits for what became of it."""
+    doomed, good = command(player, "top_up", 1, "doomed"), command(player, "top_up", 2)
+    async with session.transaction() as opened:
+        for statement in DOOM:
+            await opened.execute(text(statement))
+    gatherer: Gatherer[Move, Answer | KeyReused] = Gatherer(commit_many)
+    answers = await asyncio.gather(
+        *(gatherer.ask(one) for one in (doomed, good)), return_exceptions=True
+    )
+    assert [type(one) for one in answers] == [CheckViolation, Answer]
+    assert await balance(player) == 2
+    assert await value("SELECT count(*) FROM requests WHERE key = 'doomed'") == 0
+    async with session.transaction() as opened:
+        await opened.execute(text("DROP TRIGGER doom ON requests"))
+    assert isinstance(await gatherer.ask(doomed), Answer)
     assert await balance(player) == 3
 
 

@@ -7,7 +7,6 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
-from itertools import groupby
 from typing import Any
 
 from db.arrays import documents, numbers, texts, times
@@ -22,6 +21,7 @@ Statement = tuple[bytes, Sequence[Any] | None]
 BLOCK = 10_000  # numbers that one call of the sequence stands for
 ENOUGH = 5_000  # numbers that a batch may need
 REMEMBERED = 100_000
+REMEMBERED_VALUES = 50  # with more, psycopg does not keep what it read of a statement
 BECOME = b"SET LOCAL ROLE fairhouse_ledger"
 RETURN = b"RESET ROLE"
 
@@ -185,7 +185,7 @@ async def written(
     """
     connection = await driver(session)
     async with connection.pipeline():
-        for query, values in _joined((*_writes(books), *also)):
+        for query, values in joined((*_writes(books), *also)):
             await connection.execute(query, values)
         if ends:
             await connection.commit()  # left out by the server where a statement before it failed
@@ -205,19 +205,32 @@ def _writes(books: Books) -> Iterator[Statement]:
         yield MADE, _made(books.made)
 
 
-def _joined(statements: Iterable[Statement]) -> Iterator[Statement]:
+def joined(statements: Iterable[Statement]) -> Iterator[Statement]:
     """The same with those neighbours as one that only add rows, in which order they may.
 
-    To the driver, a statement more is as dear as two transfers more in one of these.
+    To the driver, a statement more is as dear as two transfers more in one of these. One with more
+    than `REMEMBERED_VALUES` is dearer than two: it reads the text anew each time.
     """
-    for adds, group in groupby(statements, key=lambda one: one[0] == WRITE or _inserts(one[0])):
+    together: list[Statement] = []
+    for query, values in statements:
+        adds = query == WRITE or _inserts(query)
+        held = sum(len(told or ()) for _, told in together)
+        if together and not (adds and held + len(values or ()) <= REMEMBERED_VALUES):
+            yield _one(together)
+            together = []
         if adds:
-            queries, values = zip(*group, strict=True)
-            # What others are joined to stands last, and WRITE must: it is no INSERT. PostgreSQL
-            # begins with it, and goes on as they were told.
-            yield _text(queries[::-1]), [one for told in values[::-1] for one in told or ()]
+            together.append((query, values))
         else:
-            yield from group
+            yield query, values
+    if together:
+        yield _one(together)
+
+
+def _one(together: Sequence[Statement]) -> Statement:
+    queries, values = zip(*together, strict=True)
+    # What others are joined to stands last, and WRITE must: it is no INSERT. PostgreSQL begins with
+    # it, and goes on as they were told.
+    return _text(queries[::-1]), [one for told in values[::-1] for one in told or ()]
 
 
 def _inserts(query: bytes) -> bool:

@@ -27,6 +27,7 @@ from local.process import PR_SET_PDEATHSIG, Child
 
 PR_SET_NAME = 15
 COMMAND = "cli.main"
+APART = "local.apart"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ class Fork:
 
 def preload(modules: Iterable[str]) -> None:
     """Name what is imported once, before the first fork."""
-    forkserver.set_forkserver_preload([COMMAND, *modules])
+    forkserver.set_forkserver_preload([APART, COMMAND, *modules])
 
 
 def warm() -> None:

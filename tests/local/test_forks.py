@@ -26,6 +26,22 @@ child = fork("relay", ["run", "relay"], log=Path(sys.argv[1]), env={"DATABASE_UR
 print(child.pid, flush=True)
 """
 STAYS = PARENT + "time.sleep(600)"
+TOLD = """
+import asyncio, signal, sys, time
+from pathlib import Path
+from local import forks
+told = []
+signal.signal(signal.SIGTERM, lambda *_: told.append(True))
+forks.preload(())
+log, url = sys.argv[1:]
+child = forks.fork("relay", ["run", "relay"], log=Path(log), env={"DATABASE_URL": url})
+while not child.log.read_text():
+    time.sleep(0.02)
+print("begun", flush=True)
+while not told:
+    time.sleep(0.02)
+print(child.process.poll(), asyncio.run(child.stop()), flush=True)
+"""
 FAILS = PARENT + "raise RuntimeError('a mistake of ours')"
 
 
@@ -103,6 +119,20 @@ def test_a_parent_that_fails_ends_and_its_child_with_it(database_url: str, tmp_p
     assert parent.returncode == 1
     assert parent.stderr.rstrip().endswith("RuntimeError: a mistake of ours")
     assert until_gone(int(parent.stdout))
+
+
+def test_what_a_terminal_tells_all_of_a_command_at_once_is_for_its_parent_alone(
+    database_url: str, tmp_path: Path
+) -> None:
+    """Who asked for the forks stops them, in his order, and hears how they ended."""
+    words = [sys.executable, "-c", TOLD, str(tmp_path / "log"), database_url]
+    parent = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    assert parent.stdout is not None
+    with parent.stdout as said:
+        assert said.readline() == "begun\n"
+        os.killpg(parent.pid, signal.SIGTERM)
+        assert said.readline() == "None 0\n"
+    assert parent.wait() == 0
 
 
 async def test_it_ends_with_the_one_that_forks_and_the_next_comes_from_a_new_one(

@@ -106,9 +106,11 @@ def copied(server: postgres.Postgres, template: str) -> Iterator[str]:
         connection.execute(
             f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy".encode()
         )
-    yield server.database(name)
-    with psycopg.connect(server.url, autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+    try:
+        yield server.database(name)
+    finally:
+        with psycopg.connect(server.url, autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
 
 @pytest.fixture(scope="module")

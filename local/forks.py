@@ -17,9 +17,9 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
-from multiprocessing import forkserver
+from multiprocessing import connection, forkserver
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
@@ -35,6 +35,8 @@ class Fork:
     """A forked process, spoken to as one that `subprocess` started."""
 
     process: ForkServerProcess
+    # Its end can be read once: who waits in a thread must not take it from who looks.
+    _reading: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     @property
     def pid(self) -> int:
@@ -43,20 +45,22 @@ class Fork:
 
     @property
     def returncode(self) -> int | None:
-        return self.process.exitcode
+        with self._reading:
+            return self.process.exitcode
 
     def poll(self) -> int | None:
-        return self.process.exitcode
+        return self.returncode
 
     def wait(self, timeout: float | None = None) -> int:
         """The exit code. Raises `subprocess.TimeoutExpired`."""
-        self.process.join(timeout)
-        if self.process.exitcode is None:
+        connection.wait([self.process.sentinel], timeout)
+        code = self.returncode
+        if code is None:
             raise subprocess.TimeoutExpired(self.process.name, timeout or 0)
-        return self.process.exitcode
+        return code
 
     def send_signal(self, sig: int) -> None:
-        if self.process.exitcode is None:
+        if self.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, sig)
 

@@ -101,6 +101,16 @@ async def test_a_killed_one_is_known_by_its_signal(relay: Child) -> None:
     assert relay.process.returncode == -signal.SIGKILL
 
 
+async def test_its_end_is_the_same_for_who_waits_and_for_who_looks(relay: Child) -> None:
+    """It can be read once from the fork server."""
+    waiting = [asyncio.create_task(asyncio.to_thread(relay.process.wait)) for _ in range(4)]
+    await asyncio.sleep(0.1)
+    relay.process.kill()
+    while relay.process.poll() is None:
+        pass
+    assert [relay.process.poll(), *await asyncio.gather(*waiting)] == [-signal.SIGKILL] * 5
+
+
 def test_it_ends_with_a_parent_that_is_killed_outright(database_url: str, tmp_path: Path) -> None:
     words = [sys.executable, "-c", STAYS, str(tmp_path / "log"), database_url]
     parent = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)

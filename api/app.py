@@ -61,19 +61,20 @@ def build(settings: Settings) -> Starlette:
     )
     app = Starlette(
         routes=[
-            *page.ROUTES,
-            *health.ROUTES,
-            *casino.ROUTES,
+            # They are looked through in this order, so what is asked most often stands first.
+            *providers.ROUTES,
             *rounds.ROUTES,
             *pairs.ROUTES,
+            *wallets.ROUTES,
             *bets.ROUTES,
-            *bonuses.ROUTES,
+            *casino.ROUTES,
+            *page.ROUTES,
+            *health.ROUTES,
             *players.ROUTES,
-            *providers.ROUTES,
+            *bonuses.ROUTES,
             *rewards.ROUTES,
             *studio.ROUTES,
             *assets.ROUTES,
-            *wallets.ROUTES,
             *withdrawals.ROUTES,
             Mount("/static", StaticFiles(directory=STATIC)),
         ],

@@ -36,7 +36,7 @@ MUTANTS = {
         BOOKS,
         "SELECT * FROM accounts WHERE id = ANY(ids) ORDER BY id FOR NO KEY UPDATE",
         "SELECT * FROM accounts WHERE id = ANY(ids) ORDER BY id",
-        STORM + "test_no_deadlock_among_processes_that_move_between_the_same_accounts",
+        "tests/ledger/test_posting.py::test_many_at_once_never_lose_an_update",
     ),
     "no order of locks": Mutant(
         BOOKS,

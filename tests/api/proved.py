@@ -49,7 +49,8 @@ from games.paytables import params
 EVM = b"eip155:31337"
 COUNT, PERIOD, LEAD, WINDOW = 3, 2, 1, 60
 MOST = 10**9
-AHEAD = 12  # seconds, by the clock of a Surfpool: 32 slots pass before the batch opens
+# Seconds before a batch opens, by the clock of a Surfpool; 32 of its slots are 3.2 of them.
+AHEAD, TOO_FEW = 12, 3
 CLOCK = "SysvarC1ock11111111111111111111111111111111"
 KEY = vectors.signer_key("bond")
 
@@ -299,16 +300,22 @@ class Solana:
 
     def __init__(self, sender: solana.Sender, program: solana.Program, rpc: Rpc) -> None:
         self.sender, self.program, self.rpc = sender, program, rpc
+        self.pairs = 0  # commitments of pairs so far, which are numbered without a gap
+        self.turn = asyncio.Lock()
 
     async def call(self, verb: str, args: dict[str, Any], accounts: dict[str, Any]) -> str:
         tx = await self.sender.send([self.program.call(verb, args, accounts)])
         await self.sender.confirm(tx)
         return tx
 
-    async def play(self, table: str, chance: Chance) -> dict[str, object]:
-        """One round from commitment to reveal, with chance from elsewhere."""
+    async def play(self, table: str, chance: Chance, *, in_time: bool = True) -> dict[str, object]:
+        """One round from commitment to reveal, with chance from elsewhere.
+
+        What is not in time lands before the batch opens, or the bond would refuse it, and is final
+        only after.
+        """
         chain = (await self.rpc.network()).encode()
-        opens = await self.clock() + AHEAD
+        opens = await self.clock() + (AHEAD if in_time else TOO_FEW)
         batch = Batch(chain, bytes(self.program.address), table.encode(), opens)
         keeper = {"keeper": self.sender.key.pubkey()}
         which = {"table": table, "first": 0}
@@ -327,22 +334,24 @@ class Solana:
         await self.final(await self.call("reveal", {**which, **shown}, {}))
         return batch.proof(tx=tx, position=position, time=when, beacon=beacon)
 
-    async def pair(self, account: bytes, chance: Chance) -> dict[str, object]:
-        """The first pair of all, from its commitment to its reveal, with chance from elsewhere."""
+    async def pair(
+        self, account: bytes, chance: Chance, *, early: bool = False
+    ) -> dict[str, object]:
+        """A pair from its commitment to its reveal; `early`: activated before it was final."""
         chain = (await self.rpc.network()).encode()
-        held = Held(chain, bytes(self.program.address), account, 0)
-        keeper, root = {"keeper": self.sender.key.pubkey()}, held.tree.root
-        args = {"number": 0, "root": root, "count": held.PLACES, "kind": 2}
-        tx = await self.call("commit_pairs", args, keeper)
+        async with self.turn:
+            held = Held(chain, bytes(self.program.address), account, self.pairs)
+            keeper, root = {"keeper": self.sender.key.pubkey()}, held.tree.root
+            args = {"number": held.number, "root": root, "count": held.PLACES, "kind": 2}
+            tx = await self.call("commit_pairs", args, keeper)
+            self.pairs += 1
         position, when = await self.listed(tx)
-        await self.final(tx)
-        while (final_at := await self.rpc.final_at(position)) is None:
-            await asyncio.sleep(0.2)
-        beacon = await chance(final_at)
+        beacon = await chance(when if early else await self.final_at(position))
         shown = {"account": account.decode(), "epoch": held.pair.epoch, "seed": held.seed}
         shown |= {"proof": held.tree.proof(held.PLACE)}
-        revealed = await self.call("reveal_pair", {"number": 0, "place": held.PLACE} | shown, {})
-        slot, _ = await self.listed(revealed)
+        which = {"number": held.number, "place": held.PLACE}
+        slot, _ = await self.listed(await self.call("reveal_pair", which | shown, {}))
+        await self.final_at(position)
         while await self.rpc.finalized() < slot:
             await asyncio.sleep(0.2)
         return held.proof(tx=tx, position=position, time=when, beacon=beacon)
@@ -359,9 +368,31 @@ class Solana:
         while await self.rpc.finalized() < slot + 32:
             await asyncio.sleep(0.2)
 
+    async def final_at(self, slot: int) -> int:
+        """When a slot became final, once it is."""
+        while (when := await self.rpc.final_at(slot)) is None:
+            await asyncio.sleep(0.2)
+        return when
+
     async def listed(self, tx: str) -> tuple[int, int]:
         """Slot and time of a transaction, as its node lists it."""
         found = await self.rpc.signatures(str(self.program.address), before=None, until=None)
         [one] = [one for one in found if one.signature == tx]
         assert one.block_time is not None
         return one.slot, one.block_time
+
+
+async def played_on(solana: Solana, beacons: Evm) -> tuple[dict[str, Any], ...]:
+    """A round and one committed too late, a pair and one activated too early, with chance of Anvil.
+
+    Two at a time, of which the untimely one needs its block first: an Anvil only goes forward.
+    """
+    rounds = await asyncio.gather(
+        solana.play("dice", beacons.chance),
+        solana.play("dice-2", beacons.chance, in_time=False),
+    )
+    pairs = await asyncio.gather(
+        solana.pair(b"player:17", beacons.chance),
+        solana.pair(b"player:18", beacons.chance, early=True),
+    )
+    return *rounds, *pairs

@@ -23,7 +23,7 @@ from contracts import vectors
 from contracts.solana import build
 from local import anvil, deploy, node, players, surfpool
 from tests.api.conftest import CHROMIUM, Api
-from tests.api.proved import KEY, Evm, Solana
+from tests.api.proved import KEY, Evm, Solana, played_on
 from tests.contracts.evm_bond import EvmBond
 from tests.contracts.solana_runtime import SOL
 
@@ -98,8 +98,10 @@ async def give(page: Page, proof: object, *, rpc: str = "", beacons: str = "") -
     await page.get_by_label("Proof", exact=True).fill(json.dumps(proof))
     await page.get_by_label("Node of the chain").fill(rpc)
     if beacons:
-        await page.get_by_text("The beacon is a block of another chain").click()
-        await page.get_by_label("Node of the beacon's chain").fill(beacons)
+        other = page.get_by_label("Node of the beacon's chain")
+        if not await other.is_visible():
+            await page.get_by_text("The beacon is a block of another chain").click()
+        await other.fill(beacons)
     await page.get_by_role("button", name="Check").click()
     busy = re.compile("Computing|Asking")
     await expect(page.get_by_role("status")).not_to_have_text(busy)
@@ -348,10 +350,12 @@ class Played:
     solana_url: str
     in_time: dict[str, Any]
     late: dict[str, Any]
-    on_solana: dict[str, Any]
     pair: dict[str, Any]
     early: dict[str, Any]
+    on_solana: dict[str, Any]
+    late_on_solana: dict[str, Any]
     pair_on_solana: dict[str, Any]
+    early_on_solana: dict[str, Any]
 
 
 @pytest.fixture(scope="module")
@@ -371,13 +375,12 @@ async def played(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Play
         )
         program = solana.Program(json.loads(build.BOND.idl.read_text()), address)
         other = Solana(payer, program, rpc)
-        on_solana = await other.play("dice", bond.chance)
+        on_solana = await played_on(other, bond)
         in_time = await bond.play("dice")
         late = await bond.play("dice-2", in_time=False)
         pairs = await bond.pair(b"player:17"), await bond.pair(b"player:18", early=True)
-        pair_on_solana = await other.pair(b"player:17", bond.chance)
         urls = ethereum.rpc_url, sol.rpc_url
-        yield Played(*urls, in_time, late, on_solana, *pairs, pair_on_solana)
+        yield Played(*urls, in_time, late, *pairs, *on_solana)
         await rpc.close()
 
 
@@ -456,6 +459,21 @@ async def test_a_round_on_solana_is_proved_with_a_node_of_each_chain(
 
 
 @needs_chromium
+async def test_a_round_on_solana_committed_too_late_fails_though_its_proof_says_otherwise(
+    page: Page, played: Played
+) -> None:
+    """A6: in a slot before the batch opened, and 32 slots on only after it had."""
+    await page.goto(PAGE.as_uri())
+    await give(page, played.late_on_solana)
+    assert "✗ failed" not in (await marks(page)).values()
+    await give(page, played.late_on_solana, rpc=played.solana_url, beacons=played.evm_url)
+    told = await marks(page)
+    assert those(told, "✗ failed") == {"in time"}
+    assert those(told, "– not checked") == set()
+    await expect(verdict(page)).to_contain_text("Did the promise come before the first bet? No")
+
+
+@needs_chromium
 async def test_a_node_that_cannot_tell_leaves_its_steps_unchecked_with_the_reason(
     api: Api, page: Page, played: Played
 ) -> None:
@@ -501,7 +519,13 @@ async def test_a_pair_that_was_activated_before_it_was_final_fails(
 ) -> None:
     """A2: the house knew the chance while it could still take another seed."""
     await page.goto(PAGE.as_uri())
-    await give(page, played.early)
-    assert "✗ failed" not in (await marks(page)).values()
-    await give(page, played.early, rpc=played.evm_url)
-    assert those(await marks(page), "✗ failed") == {"in time", "beacon round"}
+    for proof, node_url, beacons in (
+        (played.early, played.evm_url, ""),
+        (played.early_on_solana, played.solana_url, played.evm_url),
+    ):
+        await give(page, proof)
+        assert "✗ failed" not in (await marks(page)).values()
+        await give(page, proof, rpc=node_url, beacons=beacons)
+        told = await marks(page)
+        assert those(told, "✗ failed") == {"in time", "beacon round"}
+        assert those(told, "– not checked") == set()

@@ -37,7 +37,7 @@ from games.fairness.verify import FAILED, OK, UNCHECKED, RoundProof, read
 from local import anvil, deploy, players, surfpool
 from local.process import free_port
 from settings import Settings
-from tests.api.proved import KEY, Evm, Solana
+from tests.api.proved import KEY, Evm, Solana, played_on
 from tests.contracts.evm_bond import EvmBond
 from tests.contracts.solana_runtime import SOL
 from tests.typed import fairhouse
@@ -51,16 +51,19 @@ Typed = Callable[..., Awaitable[Done]]
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """Three rounds from commitment to reveal, their nodes, and a house that has their proofs."""
+    """Rounds and pairs from commitment to reveal, their nodes, and a house with their proofs."""
 
     evm_url: str
     solana_url: str
     house: str
     in_time: Proof
     late: Proof
-    on_solana: Proof
     pair: Proof
     early: Proof
+    on_solana: Proof
+    late_on_solana: Proof
+    pair_on_solana: Proof
+    early_on_solana: Proof
 
 
 @pytest.fixture(scope="module")
@@ -78,13 +81,13 @@ async def played(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Play
         keeper = payer.key.pubkey()
         address = await deploy.bond_to_solana(payer, keeper, signer, chain, bond=100 * SOL)
         program = solana.Program(json.loads(build.BOND.idl.read_text()), address)
-        on_solana = await Solana(payer, program, rpc).play("dice", bond.chance)
+        on_solana = await played_on(Solana(payer, program, rpc), bond)
         in_time = await bond.play("dice")
         late = await bond.play("dice-2", in_time=False)
         pair, early = await bond.pair(b"player:17"), await bond.pair(b"player:18", early=True)
         runner, house = await housed([in_time, late], [pair, early])
         urls = (ethereum.rpc_url, sol.rpc_url, house)
-        yield Played(*urls, in_time, late, on_solana, pair, early)
+        yield Played(*urls, in_time, late, pair, early, *on_solana)
         await runner.cleanup()
         await rpc.close()
 
@@ -232,7 +235,34 @@ async def test_a_file_is_proved_with_the_nodes_that_were_named(
     assert code == 1
     assert stdout.endswith("13 of 15 steps hold, 2 could not be checked.\n")
     nodes = ("--rpc", played.solana_url, "--beacon-rpc", played.evm_url)
-    assert (await typed("file", str(file), *nodes))[0] == 0
+    for proof in (played.on_solana, played.pair_on_solana):
+        file.write_text(json.dumps(proof))
+        assert (await typed("file", str(file), *nodes))[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "failing"),
+    [("late_on_solana", {"in time"}), ("early_on_solana", {"in time", "beacon round"})],
+)
+async def test_what_was_final_too_late_on_solana_ends_with_one_though_its_proof_says_otherwise(
+    played: Played, typed: Typed, tmp_path: Path, name: str, failing: set[str]
+) -> None:
+    """A6 and A2: in a slot before the batch opened or the chance was there, and final after."""
+    file = tmp_path / "proof.json"
+    file.write_text(json.dumps(getattr(played, name)))
+    code, stdout, _ = await typed("file", str(file), "--json")
+    found = {step["step"]: step["status"] for step in json.loads(stdout)["steps"]}
+    assert having(found, FAILED) == set()
+    nodes = ("--rpc", played.solana_url, "--beacon-rpc", played.evm_url)
+    code, stdout, _ = await typed("file", str(file), *nodes, "--json")
+    assert code == 1
+    said = json.loads(stdout)
+    found = {step["step"]: step["status"] for step in said["steps"]}
+    assert having(found, FAILED) == failing
+    assert having(found, OK) == found.keys() - failing
+    committed, block = said["facts"]["committed"], said["facts"]["block"]
+    bound = committed["schedule"]["opens"] if committed["schedule"] else block["time"]
+    assert int(committed["time"]) < int(bound) <= int(committed["final_at"])
 
 
 async def test_a_round_on_solana_is_proved_with_a_node_of_each_chain(played: Played) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from casino.commands import run_many
+from casino.commands import commit_many, run_many
 from casino.outbox import Message
 from casino.rounds import courses, settlements
 from casino.rounds.courses import UnderWay
@@ -102,13 +102,13 @@ def dying(monkeypatch: pytest.MonkeyPatch, point: str) -> None:
             raise Killed(point)
 
     async def decided(*asked: Any) -> Any:
-        answers = await run_many(*asked)
         if point in ("in mid paying", "in mid returning"):
+            await run_many(*asked)
             raise Killed(point)
-        return answers
+        return await commit_many(*asked)
 
     monkeypatch.setattr(courses, "_tell", told)
-    monkeypatch.setattr("workers.dealer.run_many", decided)
+    monkeypatch.setattr("workers.dealer.commit_many", decided)
 
 
 async def died(dealt: Dealt, point: str, said: Callable[[], Said]) -> None:

@@ -3,8 +3,9 @@
 Run it alone: `python -m tests.bench.bench_rounds --seconds 20`; `--long` deals 360 rounds. All over
 one PostgreSQL that writes to disk, and each beside a peer that was measured in the same run:
 
-    settle  10,000 bets of one round, from its close until all are settled and paid. The peer copies
-            the same rows into a table of the same make and ends each of them, in one UPDATE
+    settle  10,000 bets of one round, from its close until all are settled and every second one is
+            paid. The peer copies the same rows into a table of the same make and ends each of
+            them, in one UPDATE
     accept  single bets at 500 a second, signed, timed from when they were due: at the door that
             gathers them, in this process, and then over HTTP, at that pace and at half of it. The
             peer are the same requests without a choice, refused before the ledger
@@ -57,6 +58,7 @@ from workers.dealer import Dealer
 from workers.tables import place
 
 BETS, PLAYERS, RATE = 10_000, 500, 500
+SIDES = ({"over": False, "face": 5_000}, {"over": True, "face": 4_999})
 PERIOD_S = 2  # the shortest: a second of it is between the close and the next round
 LONG = 360
 SETTLE_S, P99_MS, DRIFT_MS = 6.0, 50.0, 50.0  # aims
@@ -109,9 +111,10 @@ async def seated() -> tuple[Dealt, list[int]]:
 
 
 async def placed(dealt: Dealt, players: list[int], count: int) -> None:
-    """Bets through the door for many, as many at once as it takes."""
+    """Bets through the door for many, as many at once as it takes; every second one will win."""
     door: Gatherer[Command, Answer | KeyReused] = Gatherer(commit_many)
-    asked = (dealt.bet(player) for player in itertools.islice(itertools.cycle(players), count))
+    turn, sides = itertools.cycle(players), itertools.cycle(SIDES)
+    asked = (dealt.bet(next(turn), choice=next(sides)) for _ in range(count))
     while many := list(itertools.islice(asked, 2_000)):
         answers = await asyncio.gather(*(door.ask(one) for one in many))
         assert all(isinstance(one, Answer) and one.code is None for one in answers)

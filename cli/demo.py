@@ -76,14 +76,16 @@ class Demo:
             await self._ports_are_free()
             forks.preload(processes.modules())
             forks.warm()
-            async with (
-                grounds.prepared(self.folder, self.say) as ground,
-                self._house(ground) as house,
-            ):
-                with told_to_others(self.folder, self._description(ground, house)):
-                    self._welcome()
-                    await self._play(ground, house)
-        self.say("everything is stopped")
+            try:
+                async with (
+                    grounds.prepared(self.folder, self.say) as ground,
+                    self._house(ground) as house,
+                ):
+                    with told_to_others(self.folder, self._description(ground, house)):
+                        self._welcome()
+                        await self._play(ground, house)
+            finally:
+                self.say("everything is stopped")
 
     @contextlib.asynccontextmanager
     async def _house(self, ground: Grounds) -> AsyncIterator[Household]:

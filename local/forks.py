@@ -1,6 +1,6 @@
 """Processes of the house born by fork from one that has imported everything already.
 
-A process of ours takes a second of processor time to import what it needs, and a fork thirty
+A process of ours takes a second of processor time to import what it needs, and a fork forty
 thousandths. So whoever starts a dozen of them on one machine, as the demo and the tests do, lets
 the fork server of `multiprocessing` import once. In production every process has a machine of its
 own, and starts by its command.

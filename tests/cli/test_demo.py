@@ -230,8 +230,9 @@ async def told_to_others(run: Run, said: dict[str, Any]) -> None:
 async def test_ctrl_c_ends_it_and_leaves_nothing(tmp_path: Path) -> None:
     async with demo(tmp_path / "data", "--evm-rate", "5", "--solana-rate", "2") as run:
         said = await run.description()
-        run.child.process.send_signal(signal.SIGINT)
+        os.killpg(run.child.process.pid, signal.SIGINT)  # as a terminal tells all of a command
         assert await run.ended(STOP_S) == 0, run.said()
+        assert "everything is stopped" in run.said()
         assert await gone(said["processes"]) == {}
 
 

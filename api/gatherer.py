@@ -20,6 +20,9 @@ Given = TypeVar("Given")
 
 MOST = 512  # of a batch
 ABREAST = 2  # batches at once: one is decided while the other becomes durable
+APART = 64  # waiting commands that begin as two batches: fewer are cheaper together
+BEGINNING = 0  # of a batch that has not taken its commands yet
+OVERDUE_S = 0.02
 TRIES = 5
 # A connection that broke may have committed: asked again, what stands is answered as it stands.
 AGAIN = (errors.UniqueViolation, errors.DeadlockDetected, errors.SerializationFailure)
@@ -50,7 +53,7 @@ class Gatherer(Generic[Asked, Given]):
     patience: int = 20_000  # waiting commands
     _careful_until: float = 0.0
     _waiting: deque[tuple[Asked, asyncio.Future[Given]]] = field(default_factory=deque)
-    _batches: set[asyncio.Task[None]] = field(default_factory=set)
+    _batches: dict[asyncio.Task[None], int] = field(default_factory=dict)  # and how large each is
 
     async def ask(self, asked: Asked) -> Given:
         """The answer. Raises what `run` raises for this one, and `Overloaded`."""
@@ -67,20 +70,42 @@ class Gatherer(Generic[Asked, Given]):
             await asyncio.wait(self._batches)
 
     def _start(self) -> None:
-        if self._waiting and len(self._batches) < self.abreast:
+        """Begin a batch, beside others only when that is worth its own cost."""
+        if len(self._batches) < self.abreast and len(self._waiting) >= self._worth():
             batch = asyncio.create_task(self._work())
-            self._batches.add(batch)
+            self._batches[batch] = BEGINNING
             batch.add_done_callback(self._end)
 
+    def _worth(self) -> int:
+        """How many have to wait: as many as the other runs, unless that one is overdue."""
+        sizes = self._batches.values()
+        if not sizes:
+            return 1
+        return APART if BEGINNING in sizes else max(sizes)
+
     def _end(self, batch: asyncio.Task[None]) -> None:
-        self._batches.discard(batch)
+        del self._batches[batch]
         self._start()
+
+    def _overdue(self, batch: asyncio.Task[None]) -> None:
+        """Something keeps it; nobody else has to wait for that."""
+        if batch in self._batches:
+            self._batches[batch] = 1
+            self._start()
 
     async def _work(self) -> None:
         # One turn of the loop: whoever came in the same breath comes along.
         await asyncio.sleep(0)
-        count = min(self.most, len(self._waiting))
-        await self._settle([self._waiting.popleft() for _ in range(count)])
+        beginning = sum(size == BEGINNING for size in self._batches.values())
+        count = min(self.most, -(-len(self._waiting) // beginning))
+        batch = asyncio.current_task()
+        assert batch is not None
+        self._batches[batch] = count
+        due = asyncio.get_running_loop().call_later(OVERDUE_S, self._overdue, batch)
+        try:
+            await self._settle([self._waiting.popleft() for _ in range(count)])
+        finally:
+            due.cancel()
 
     async def _settle(self, batch: list[tuple[Asked, asyncio.Future[Given]]]) -> None:
         if not batch:

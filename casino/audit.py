@@ -14,8 +14,9 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.arrays import documents, numbers, texts
+from db.pipeline import Statement
 from db.session import driver
-from ledger.posting import BECOME, RETURN, Statement
+from ledger.posting import BECOME, RETURN
 
 NOTE = b"""
 INSERT INTO audit (casino_id, actor, action, reason, before, after)

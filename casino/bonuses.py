@@ -11,9 +11,9 @@ from casino.campaigns import GRANTED, MOST, WHOLE_BP, Campaigns, Place, Terms
 from casino.commands import Answer, Command, Desk, Shelf
 from casino.outbox import Message
 from db.arrays import numbers, texts, times
+from db.pipeline import Statement
 from ledger.accounts import Account, bonus, cash, debt
 from ledger.errors import InsufficientFunds, Refusal
-from ledger.posting import Statement
 from ledger.transfers import Posting, Transfer
 
 STAKES = "house:bonus"

@@ -9,9 +9,9 @@ from typing import Any, Literal, NamedTuple
 
 from casino.commands import Answer, Command, Desk, Later, Shelf
 from db.arrays import documents, numbers, texts
+from db.pipeline import Statement
 from ledger.accounts import Account
 from ledger.errors import Refusal, UnknownAccount, UnknownAsset
-from ledger.posting import Statement
 
 WHOLE_BP = 10_000
 MOST = 10**60

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Generic, TypeVar
@@ -13,13 +13,15 @@ import orjson
 from psycopg.errors import LockNotAvailable
 
 from casino import outbox
+from db import pipeline
 from db.arrays import documents, numbers, texts
-from db.session import Connection, Session
+from db.pipeline import Statement
+from db.session import Connection, Session, driver
 from ledger import posting
 from ledger.accounts import Account
 from ledger.books import Attempt, Books
 from ledger.errors import Refusal
-from ledger.posting import Statement
+from ledger.posting import Foresight, Opening, Told
 from ledger.transfers import Reference
 
 # LIMIT keeps it a look at the index for each key, however little the planner knows of the table.
@@ -132,6 +134,13 @@ class Command(ABC):
     def rows(self) -> Iterable[tuple[type[Shelf[Any, Any]], Any]]:
         """Rows beside the books that it reads or changes: where they are, and their key."""
         return ()
+
+    def foreseeable(self) -> bool:
+        """Whether it is usually decided the same a moment before its accounts are locked.
+
+        It names nothing that is usually there besides, and no moment decides on it.
+        """
+        return False
 
     @property
     def place(self) -> Key:
@@ -276,10 +285,40 @@ async def commit_many(
 async def _run(
     session: Session, commands: Sequence[Command], *, ends: bool
 ) -> list[Answer | KeyReused]:
-    asked = [(command, command.fingerprint()) for command in commands]
-    desk = await _opened(session, commands, waiting=True)
-    answers = [_answer(desk, command, print) for command, print in asked]
-    await posting.written(session, desk.books, also=list(_writes(desk)), ends=ends)
+    connection, asked = await driver(session), _asked(commands)
+    batch = await _batch(connection, commands, waiting=True)
+    opening = batch.opening
+    ahead: list[tuple[Foresight, Decisions]] = []
+
+    def foresee() -> None:
+        """Decide while the locks are awaited: then what is told need only be compared."""
+        foreseen = opening.foreseen()
+        if foreseen is not None:
+            try:
+                desk = batch.desk(foreseen.books, [[] for _ in opening.statements])
+                ahead.append((foreseen, _decide(desk, asked)))
+                opening.remember(desk.books)
+            except Exception:
+                opening.forget()  # decided again, it is raised
+
+    foreseeable = ends and all(command.foreseeable() for command in commands)
+    try:
+        with opening:
+            told = await opening.ask(connection, meanwhile=foresee if foreseeable else None)
+            if ahead and opening.agrees(told, ahead[0][0]):
+                answers, writes = ahead[0][1]
+            else:
+                desk = batch.desk(opening.books(told), told)
+                answers, writes = _decide(desk, asked)
+                opening.remember(desk.books)
+        await pipeline.ask(connection, writes, commit=ends)
+    except BaseException:
+        opening.forget()
+        raise
+    if ends:
+        opening.stands()
+    else:
+        opening.forget()
     return answers
 
 
@@ -290,14 +329,31 @@ async def commit_free(
 
     They are not decided.
     """
-    asked = [(command, command.fingerprint()) for command in commands]
-    desk = await _opened(connection, commands, waiting=False)
+    asked = _asked(commands)
+    batch = await _batch(connection, commands, waiting=False)
+    batch.opening.forget()
+    told = await batch.opening.ask(connection)
+    desk = batch.desk(batch.opening.books(told), told)
     answers: list[Answer | KeyReused | LockNotAvailable] = []
     for command, print in asked:
         busy = _busy(desk, command)
         answers.append(LockNotAvailable(busy) if busy else _answer(desk, command, print))
-    await posting.written(connection, desk.books, also=list(_writes(desk)), ends=True)
+    await pipeline.ask(connection, _writes(desk), commit=True)
     return answers
+
+
+Asked = list[tuple[Command, bytes]]
+Decisions = tuple[list[Answer | KeyReused], list[Statement]]
+
+
+def _asked(commands: Sequence[Command]) -> Asked:
+    return [(command, command.fingerprint()) for command in commands]
+
+
+def _decide(desk: Desk, asked: Asked) -> Decisions:
+    """The answers, and what is to be written."""
+    answers = [_answer(desk, command, print) for command, print in asked]
+    return answers, list(_writes(desk))
 
 
 def _busy(desk: Desk, command: Command) -> str | None:
@@ -310,8 +366,23 @@ def _busy(desk: Desk, command: Command) -> str | None:
     return "a row is busy" if busy else None
 
 
-async def _opened(session: Session, commands: Sequence[Command], *, waiting: bool) -> Desk:
-    """The desk with all that the commands named, locked."""
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """What opens the books for some commands, and the kinds of rows they ask for besides."""
+
+    opening: Opening
+    kinds: Sequence[type[Shelf[Any, Any]]]
+
+    def desk(self, books: Books, told: Told) -> Desk:
+        """The desk with all that the commands named."""
+        found, *shelved = told[posting.ASKED :]
+        desk = Desk(books, {(row[0], row[1]): _decided(row) for row in found})
+        for kind, rows in zip(self.kinds, shelved, strict=True):
+            desk.shelves[kind] = kind(dict(map(kind.read, rows)), books.later)
+        return desk
+
+
+async def _batch(session: Session, commands: Sequence[Command], *, waiting: bool) -> _Batch:
     places = {key for one in commands for key in (one.place, *one.related())}
     find = (FIND, tuple(texts(column) for column in zip(*sorted(places), strict=True)))
     keys: dict[type[Shelf[Any, Any]], set[Any]] = {}
@@ -319,7 +390,7 @@ async def _opened(session: Session, commands: Sequence[Command], *, waiting: boo
         keys.setdefault(kind, set()).add(key)
     # Every batch locks one kind of rows after the other in the same order.
     kinds = sorted(keys, key=lambda kind: kind.__name__)
-    books, [found, *shelved] = await posting.opened(
+    opening = await posting.prepared(
         session,
         {account for one in commands for account in one.accounts()},
         references=sorted({reference for one in commands for reference in one.references()}),
@@ -328,10 +399,7 @@ async def _opened(session: Session, commands: Sequence[Command], *, waiting: boo
         also=[find, *[_rows(kind, sorted(keys[kind]), waiting=waiting) for kind in kinds]],
         waiting=waiting,
     )
-    desk = Desk(books, {(row[0], row[1]): _decided(row) for row in found})
-    for kind, rows in zip(kinds, shelved, strict=True):
-        desk.shelves[kind] = kind(dict(map(kind.read, rows)), books.later)
-    return desk
+    return _Batch(opening, kinds)
 
 
 def _rows(kind: type[Shelf[Any, Any]], keys: Sequence[Any], *, waiting: bool) -> Statement:
@@ -361,7 +429,8 @@ def _decided(row: Sequence[Any]) -> Decided:
     return Decided(verb, bytes(fingerprint), Answer(body, code))
 
 
-def _writes(desk: Desk) -> Iterable[Statement]:
+def _writes(desk: Desk) -> Iterator[Statement]:
+    yield from posting.writes(desk.books)
     if desk.fresh:
         # In the order of their keys, so that two transactions never wait for each other.
         rows = sorted(desk.fresh, key=lambda row: row[0])
@@ -383,7 +452,6 @@ def _writes(desk: Desk) -> Iterable[Statement]:
         )
     if desk.messages:
         yield outbox.statement(desk.messages)
-    # What is only added stands together, and goes as one.
-    for shelf in sorted(desk.shelves.values(), key=lambda shelf: not isinstance(shelf, Made)):
+    for shelf in desk.shelves.values():
         if shelf.changed:
             yield from shelf.writes()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 from casino import bonuses
@@ -71,6 +70,9 @@ class Move(Command):
         if self.reference is not None:
             yield Reference(self.casino_id, self.reference, self.type)
 
+    def foreseeable(self) -> bool:
+        return True
+
     def decide(self, desk: Desk) -> Answer:
         (source, target), mine = self._ends, cash(self.casino_id, self.player_id, self.asset)
         if self.type in LEAVING:
@@ -105,7 +107,7 @@ class Move(Command):
     def _wallet(self) -> Wallet:
         return Wallet(self.casino_id, self.player_id, self.asset)
 
-    @cached_property
+    @property
     def _ends(self) -> tuple[Account, Account]:
         return (
             Account(self.casino_id, self.source, self.asset),

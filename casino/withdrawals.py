@@ -27,12 +27,12 @@ from chains.errors import BadAddress
 from chains.evm import address as evm
 from chains.solana import address as solana
 from db.arrays import numbers, texts, times
+from db.pipeline import Statement
 from db.session import driver
 from ledger import posting
 from ledger.accounts import Account, cash
 from ledger.books import Books
 from ledger.errors import Duplicate, Refusal
-from ledger.posting import Statement
 from ledger.transfers import Reference, move
 
 TYPE = "chain_withdrawal"

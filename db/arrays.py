@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -13,28 +14,29 @@ PLAIN = str.maketrans({"\\": "\\\\", '"': '\\"', "\0": "\ufffd"})
 
 def numbers(values: Iterable[int | None]) -> str:
     """Integers of any size."""
-    return "{" + ",".join(["NULL" if one is None else str(one) for one in values]) + "}"
+    return "{" + str([*values])[1:-1].replace("None", "NULL") + "}"
 
 
 def texts(values: Iterable[str | None]) -> str:
-    given = list(values)
-    if "".join([one for one in given if one is not None]).isprintable():
-        return _as_json(given)
+    given = [*values]
+    said = orjson.dumps(given).decode()
+    if "\\" not in said:  # nothing is escaped, by JSON or by an array literal
+        return "{" + said[1:-1] + "}"
     quoted = ["NULL" if one is None else f'"{one.translate(PLAIN)}"' for one in given]
     return "{" + ",".join(quoted) + "}"
 
 
 def times(values: Iterable[datetime | None]) -> str:
-    known: dict[datetime | None, str] = {None: "NULL"}
-    said = [known.get(one) or known.setdefault(one, f'"{one}"') for one in values]
-    return "{" + ",".join(said) + "}"
+    return "{" + ",".join(map(_moment, values)) + "}"
+
+
+@lru_cache(maxsize=4096)
+def _moment(value: datetime | None) -> str:
+    """What happens in one batch happens at few moments, and each is written several times."""
+    return "NULL" if value is None else f'"{value}"'
 
 
 def documents(values: Iterable[Mapping[str, Any] | Sequence[Any] | None]) -> str:
-    """JSON documents of plain values."""
-    return _as_json([None if one is None else orjson.dumps(one).decode() for one in values])
-
-
-def _as_json(values: list[str | None]) -> str:
-    """Without control characters, JSON escapes a text just as an array literal does."""
-    return "{" + orjson.dumps(values).decode()[1:-1] + "}"
+    """JSON documents of plain values, as texts: JSON escapes them just as an array literal does."""
+    said = [None if one is None else orjson.dumps(one).decode() for one in values]
+    return "{" + orjson.dumps(said).decode()[1:-1] + "}"

@@ -17,7 +17,13 @@ class OutboxMessage(SQLModel, table=True):
     __table_args__ = (
         Index("outbox_unnumbered", "id", postgresql_where=sql("seq is null")),
         Index("outbox_unpublished", "id", postgresql_where=sql("published_at is null")),
-        Index("outbox_seq", "namespace", "seq", unique=True),
+        Index(
+            "outbox_seq",
+            "namespace",
+            "seq",
+            unique=True,
+            postgresql_where=sql("seq is not null"),
+        ),
         Index(
             "outbox_published",
             "published_at",

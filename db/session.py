@@ -68,6 +68,7 @@ def pool(url: str, *, lock_timeout_ms: int = 0) -> AsyncConnectionPool[Connectio
             "keepalives_idle": 5,
             "keepalives_interval": 2,
             "options": told,
+            "prepare_threshold": None,  # `db.pipeline` prepares
         },
     )
 

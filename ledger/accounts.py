@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 from ledger.errors import UnknownAccount
 
 CASH, BONUS = "cash", "bonus"
 LONGEST = 200
+FEW = 10_000  # one command names the same account five times
 
 
 class Account(NamedTuple):
@@ -66,13 +68,16 @@ REMEMBERED = 100_000
 _kinds: dict[str, Kind] = {}
 
 
+@lru_cache(maxsize=FEW)
 def cash(casino_id: int, player_id: int, asset: str) -> Account:
     return Account(casino_id, f"player:{player_id}:cash", asset)
 
 
+@lru_cache(maxsize=FEW)
 def debt(casino_id: int, player_id: int, asset: str) -> Account:
     return Account(casino_id, f"player:{player_id}:debt", asset)
 
 
+@lru_cache(maxsize=FEW)
 def bonus(casino_id: int, player_id: int, asset: str) -> Account:
     return Account(casino_id, f"player:{player_id}:bonus", asset)

@@ -175,7 +175,10 @@ class Books:
         standing = transfer.standing
         self._agree(transfer, standing)
         _allow(transfer.postings, lines)
-        at = max([self.now, *[line.at + TICK for line in lines if line.at is not None]])
+        at = self.now
+        for line in lines:
+            if line.at is not None and line.at >= at:
+                at = line.at + TICK
         id = self.number()
         for posting, line in zip(transfer.postings, lines, strict=True):
             self._enter(id, line, posting.amount, at)
@@ -198,7 +201,8 @@ class Books:
         line = self.line(account)
         if amount <= 0:
             raise ValueError(f"a hold of {amount}")
-        _open(line)
+        if line.closed:
+            raise closed(line)
         if line.least is not None and line.available - amount < line.least:
             raise short(line, amount)
         self._keep(line)
@@ -321,7 +325,8 @@ def _allow(postings: Sequence[Posting], lines: Sequence[Line]) -> None:
         if abs(line.balance + change[line.id]) > MOST:
             raise beyond(line, MOST, line.balance + change[line.id])
     for line in lines:
-        _open(line)
+        if line.closed:
+            raise closed(line)
         moved = change[line.id]
         if moved < 0 and line.least is not None and line.available + moved < line.least:
             raise short(line, -moved)
@@ -329,9 +334,8 @@ def _allow(postings: Sequence[Posting], lines: Sequence[Line]) -> None:
             raise beyond(line, line.most, line.balance + moved)
 
 
-def _open(line: Line) -> None:
-    if line.closed:
-        raise AccountClosed(f"{line.account.name} is closed", account=line.account.name)
+def closed(line: Line) -> AccountClosed:
+    return AccountClosed(f"{line.account.name} is closed", account=line.account.name)
 
 
 def beyond(line: Line, most: int, wanted: int) -> LimitExceeded:

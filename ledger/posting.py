@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from functools import lru_cache
+from datetime import UTC, datetime, timedelta
+from operator import attrgetter
 from typing import Any
 
+from db import pipeline
 from db.arrays import documents, numbers, texts, times
+from db.pipeline import Row, Statement
 from db.session import Connection, Session, driver
 from ledger.accounts import Account, kind
 from ledger.books import Books, Held, Line, Written
 from ledger.errors import NotReversible, Refusal
 from ledger.transfers import Posted, Posting, Reference, Transfer
 
-Statement = tuple[bytes, Sequence[Any] | None]
+Told = list[list[Row]]
 
+ASKED = 4  # statements of our own, before those of the caller
+NEAR = timedelta(milliseconds=50)  # so much before its locks it may be decided what is foreseen
+BLIND_S = 0.2  # in which nothing is foreseen after it was not so
+NEVER = datetime.min.replace(tzinfo=UTC)
 BLOCK = 10_000  # numbers that one call of the sequence stands for
 ENOUGH = 5_000  # numbers that a batch may need
 REMEMBERED = 100_000
-REMEMBERED_VALUES = 50  # with more, psycopg does not keep what it read of a statement
 BECOME = b"SET LOCAL ROLE fairhouse_ledger"
 RETURN = b"RESET ROLE"
 
@@ -41,9 +47,14 @@ SELECT * FROM unnest(%s::int[], %s::text[], %s::text[], %s::text[], %s::numeric[
 ORDER BY casino_id, name, asset
 ON CONFLICT DO NOTHING
 """
-NOW = b"SELECT clock_timestamp()"
-LOCK = b"SELECT * FROM books_locked(%s::bigint[])"
-LOCK_FREE = b"SELECT * FROM books_free(%s::bigint[])"
+# One text for all accounts: to read it is cheaper than rows, and to compare it is cheaper still.
+STANDING = b"""
+SELECT string_agg(concat_ws(' ', id, version, held, coalesce(least::text, '-'),
+        coalesce(most::text, '-'), closed), ';'),
+    string_agg(concat_ws(' ', balance, posted_at), ';'), clock_timestamp()
+FROM """
+LOCK = STANDING + b"books_locked(%s::bigint[])"
+LOCK_FREE = STANDING + b"books_free(%s::bigint[])"
 TAKEN = b"""
 SELECT t.* FROM unnest(%s::int[], %s::text[], %s::text[]) AS n(casino_id, reference, type)
 CROSS JOIN LATERAL (
@@ -110,89 +121,178 @@ async def opened(
     reverses: Sequence[int] = (),
     holds: Iterable[int] = (),
     also: Sequence[Statement] = (),
-    waiting: bool = True,
 ) -> tuple[Books, list[list[Any]]]:
     """Lock accounts, in one order for everybody; missing ones of a known kind are opened.
 
     `references` and `reverses` are those of transfers to come: whether they stand already is
     looked up. `holds` are those to be ended, whose accounts are locked too. What else is asked
     `also` is answered as it stands behind the locks: whoever waited sees what the one before wrote.
-    Not `waiting`, accounts that somebody else keeps locked are left out, and are among `busy`.
     Raises `psycopg.errors.LockNotAvailable` when waiting lasts longer than `lock_timeout`.
+    """
+    opening = await prepared(
+        session, accounts, references=references, reverses=reverses, holds=holds, also=also
+    )
+    told = await opening.ask(await driver(session))
+    return opening.books(told), told[ASKED:]
+
+
+async def prepared(
+    session: Session,
+    accounts: Iterable[Account],
+    *,
+    references: Sequence[Reference] = (),
+    reverses: Sequence[int] = (),
+    holds: Iterable[int] = (),
+    also: Sequence[Statement] = (),
+    waiting: bool = True,
+) -> Opening:
+    """What is asked to open the books as `opened` does; it is still to be asked.
+
+    Not `waiting`, accounts that somebody else keeps locked are left out, and are among `busy`.
     """
     connection = await driver(session)
     known = _known.setdefault(_place(connection), Known())
     wanted, held = set(accounts), sorted(set(holds))
     if held:
-        rows = await (await connection.execute(HELD_ACCOUNTS, (held,))).fetchall()
+        [rows] = await pipeline.ask(connection, [(HELD_ACCOUNTS, (held,))])
         wanted |= {Account(*row) for row in rows}
     ids = await _ids(connection, known, wanted)
     await _enough(connection, known)
-    lock = LOCK if waiting else LOCK_FREE
-    questions = _questions(lock, ids, held, references, reverses)
-    told = await _ask(connection, [*questions, *also])
-    rows_by_id = {row[0]: row for row in told[0]}
-    lines = {
-        account: _line(account, rows_by_id[id]) for account, id in ids.items() if id in rows_by_id
-    }
-    by_id = {line.id: line for line in lines.values()}
-    books = Books(
-        now=max([row[8] for row in told[0]]) if told[0] else await _clock(connection),
-        lines=lines,
-        holds={row[0]: _held(row, by_id[row[1]]) for row in told[1] if row[1] in by_id},
-        taken={Reference(*row) for row in told[2]},
-        reversed={row[0] for row in told[3]},
-        number=known.next,
-        busy={account for account, id in ids.items() if id not in rows_by_id},
-        busy_holds={row[0] for row in told[1] if row[1] not in by_id},
+    questions = (
+        (LOCK if waiting else LOCK_FREE, (numbers(sorted(ids.values())),)),
+        (HOLDS, (held,)) if held else None,
+        (TAKEN, _names(references)) if references else None,
+        (REVERSED, (list(reverses),)) if reverses else None,
     )
-    return books, told[4:]
+    return Opening(known, ids, (*questions, *also))
 
 
-def _questions(
-    lock: bytes,
-    ids: Mapping[Account, int],
-    holds: list[int],
-    references: Sequence[Reference],
-    reverses: Sequence[int],
-) -> Iterator[Statement | None]:
-    """What is asked, the locks first; with them comes the clock as it stood behind them."""
-    yield lock, (numbers(sorted(ids.values())),)
-    yield (HOLDS, (holds,)) if holds else None
-    yield (TAKEN, _names(references)) if references else None
-    yield (REVERSED, (list(reverses),)) if reverses else None
+@dataclass(slots=True)
+class Opening:
+    """What is asked to open the books at some accounts, and what the answers make of them.
+
+    Within a `with` block it is decided on them, by this process in turn with others of its own.
+    """
+
+    known: Known
+    ids: Mapping[Account, int]
+    statements: tuple[Statement | None, ...]
+    _undecided: bool = False
+
+    def __enter__(self) -> Opening:
+        self._undecided = True
+        for id in self.ids.values():
+            self.known.undecided[id] = self.known.undecided.get(id, 0) + 1
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end()
+
+    def _end(self) -> None:
+        if self._undecided:
+            self._undecided = False
+            for id in self.ids.values():
+                self.known.undecided[id] -= 1
+                if not self.known.undecided[id]:
+                    del self.known.undecided[id]
+
+    async def ask(
+        self, connection: Connection, *, meanwhile: Callable[[], object] | None = None
+    ) -> Told:
+        """What is told to each of the `statements`; `meanwhile` is done while it is awaited.
+
+        Raises `psycopg.errors.LockNotAvailable` when waiting lasts longer than `lock_timeout`.
+        """
+        told = await pipeline.ask(connection, self.statements, meanwhile=meanwhile)
+        self.known.clock, self.known.read_at = told[0][0][2], time.monotonic()
+        return told
+
+    def books(self, told: Told) -> Books:
+        """By what was told to the `statements`."""
+        [(states, moneys, now)], held, taken, reversed, *_ = told
+        lines = {}
+        if states is not None:
+            names = {id: account for account, id in self.ids.items()}
+            for state, money in zip(states.split(";"), moneys.split(";"), strict=True):
+                line = _line(names, state, money)
+                lines[line.account] = line
+        by_id = {line.id: line for line in lines.values()}
+        return Books(
+            now=now,
+            lines=lines,
+            holds={row[0]: _held(row, by_id[row[1]]) for row in held if row[1] in by_id},
+            taken={Reference(*row) for row in taken},
+            reversed={row[0] for row in reversed},
+            number=self.known.next,
+            busy=self.ids.keys() - lines.keys(),
+            busy_holds={row[0] for row in held if row[1] not in by_id},
+        )
+
+    def foreseen(self) -> Foresight | None:
+        """The books if only this process moved these accounts, and nothing else named is there.
+
+        The next batch foresees what is decided on them: who does not finish has to `forget`.
+        None when that is not known, as another batch is still to be decided on one of them, or went
+        wrong just now.
+        """
+        known, moment = self.known, time.monotonic()
+        if moment < known.blind_until:
+            return None
+        lines = {}
+        for account, id in self.ids.items():
+            line = known.stood.get(id)
+            if line is None or known.undecided[id] > 1:
+                return None
+            lines[account] = line
+        now = known.clock + timedelta(seconds=moment - known.read_at)
+        states = ";".join(map(_state, sorted(lines.values(), key=attrgetter("id"))))
+        return Foresight(Books(now, lines, {}, set(), set(), known.next), states, now)
+
+    def agrees(self, told: Told, foreseen: Foresight) -> bool:
+        """Whether it was so, and soon enough; if not, nothing is foreseen for a while."""
+        [(states, _, now)], *others = told
+        soon = abs(now - foreseen.now) < NEAR
+        right: bool = states == foreseen.states and soon and not any(others)
+        if not right:
+            self.known.blind_until = time.monotonic() + BLIND_S
+        return right
+
+    def remember(self, books: Books) -> None:
+        """How accounts stand once it is durable; should it fail, the locks will tell."""
+        if len(self.known.stood) > REMEMBERED:
+            self.known.stood.clear()
+        for line in books.lines.values():
+            self.known.stood[line.id] = line
+        self._end()
+
+    def stands(self) -> None:
+        """It is durable: accounts that were opened with it are there for good."""
+        self.known.ids.update(self.ids)
+
+    def forget(self) -> None:
+        for id in self.ids.values():
+            self.known.stood.pop(id, None)
 
 
-async def _ask(
-    connection: Connection, statements: Iterable[Statement | None]
-) -> list[list[tuple[Any, ...]]]:
-    """The rows of each statement, all of them in one round trip; none for no statement."""
-    async with connection.pipeline():
-        cursors = [one and await connection.execute(*one) for one in statements]
-    return [
-        await cursor.fetchall() if cursor is not None and cursor.description else []
-        for cursor in cursors
-    ]
+@dataclass(frozen=True, slots=True)
+class Foresight:
+    """Books as they will be opened if `states` is what is told of their accounts."""
+
+    books: Books
+    states: str
+    now: datetime
 
 
-async def written(
-    session: Session, books: Books, *, also: Sequence[Statement] = (), ends: bool = False
-) -> None:
+async def written(session: Session, books: Books, *, also: Sequence[Statement] = ()) -> None:
     """Write what was decided; the database holds its own laws over it.
 
-    What else the transaction writes may go `also` in the same breath, and so may the COMMIT, if it
-    `ends` with them: then the accounts are free for others before we have read that they are.
+    What else the transaction writes may go `also` in the same breath.
     """
-    connection = await driver(session)
-    async with connection.pipeline():
-        for query, values in joined((*_writes(books), *also)):
-            await connection.execute(query, values)
-        if ends:
-            await connection.commit()  # left out by the server where a statement before it failed
+    await pipeline.ask(await driver(session), (*writes(books), *also))
 
 
-def _writes(books: Books) -> Iterator[Statement]:
-    """What is set aside shrinks before money leaves, and grows after it came."""
+def writes(books: Books) -> Iterator[Statement]:
+    """What was decided. What is set aside shrinks before money leaves, and grows after it came."""
     if not (books.transfers or books.made or books.moved):
         return
     fresh = {held.id for held in books.made}
@@ -203,45 +303,6 @@ def _writes(books: Books) -> Iterator[Statement]:
         yield WRITE, (*_transfers(books.transfers), *_entries(books))
     if books.made:
         yield MADE, _made(books.made)
-
-
-def joined(statements: Iterable[Statement]) -> Iterator[Statement]:
-    """The same with those neighbours as one that only add rows, in which order they may.
-
-    To the driver, a statement more is as dear as two transfers more in one of these. One with more
-    than `REMEMBERED_VALUES` is dearer than two: it reads the text anew each time.
-    """
-    together: list[Statement] = []
-    for query, values in statements:
-        adds = query == WRITE or _inserts(query)
-        held = sum(len(told or ()) for _, told in together)
-        if together and not (adds and held + len(values or ()) <= REMEMBERED_VALUES):
-            yield _one(together)
-            together = []
-        if adds:
-            together.append((query, values))
-        else:
-            yield query, values
-    if together:
-        yield _one(together)
-
-
-def _one(together: Sequence[Statement]) -> Statement:
-    queries, values = zip(*together, strict=True)
-    # What others are joined to stands last, and WRITE must: it is no INSERT. PostgreSQL begins with
-    # it, and goes on as they were told.
-    return _text(queries[::-1]), [one for told in values[::-1] for one in told or ()]
-
-
-def _inserts(query: bytes) -> bool:
-    return query.lstrip().startswith(b"INSERT")
-
-
-@lru_cache(maxsize=256)
-def _text(queries: tuple[bytes, ...]) -> bytes:
-    *others, last = queries
-    named = b", ".join(b"w%d AS (%s)" % (at, query) for at, query in enumerate(others))
-    return b"WITH %s %s" % (named, last) if others else last
 
 
 def _transfers(written: Sequence[Written]) -> tuple[str, ...]:
@@ -264,7 +325,7 @@ def _entries(books: Books) -> tuple[str, ...]:
     account_ids, versions, transfer_ids, amounts, before, after = zip(*books.entries, strict=True)
     return (
         *map(numbers, (account_ids, versions, transfer_ids, amounts, before, after)),
-        times(at[id] for id in transfer_ids),
+        times([at[id] for id in transfer_ids]),
     )
 
 
@@ -294,7 +355,7 @@ async def reversals(
 ) -> dict[int, Transfer | NotReversible]:
     """The transfers that would take back others, entry by entry; they still have to be posted."""
     connection = await driver(session)
-    rows = await (await connection.execute(REVERSIBLE, (list(ids),))).fetchall()
+    [rows] = await pipeline.ask(connection, [(REVERSIBLE, (list(ids),))])
     postings: dict[int, list[Posting]] = {}
     backward = set()
     for id, reverses, casino_id, name, asset, amount in rows:
@@ -317,17 +378,21 @@ class Known:
     """What a process remembers of a database: accounts are never deleted, numbers its own."""
 
     ids: dict[Account, int] = field(default_factory=dict)
-    blocks: deque[range] = field(default_factory=deque)
-
-    @property
-    def left(self) -> int:
-        return sum(map(len, self.blocks))
+    numbers: deque[Iterator[int]] = field(default_factory=deque)
+    left: int = 0
+    stood: dict[int, Line] = field(default_factory=dict)  # after what was decided last
+    undecided: dict[int, int] = field(default_factory=dict)  # of how many batches
+    clock: datetime = NEVER
+    read_at: float = 0.0  # on this machine's clock
+    blind_until: float = 0.0
 
     def next(self) -> int:
         """A number no other transfer or hold has. Raises `IndexError` after `ENOUGH` of them."""
-        while not self.blocks[0]:
-            self.blocks.popleft()
-        number, self.blocks[0] = self.blocks[0][0], self.blocks[0][1:]
+        number = next(self.numbers[0], None)
+        if number is None:
+            self.numbers.popleft()
+            return self.next()
+        self.left -= 1
         return number
 
 
@@ -365,14 +430,14 @@ def _names(rows: Iterable[tuple[int, str, str]]) -> tuple[str, ...]:
 
 
 async def _find(connection: Connection, accounts: Sequence[Account]) -> dict[Account, int]:
-    cursor = await connection.execute(FIND, _names(accounts))
-    return {Account(*row[:3]): row[3] for row in await cursor.fetchall()}
+    [rows] = await pipeline.ask(connection, [(FIND, _names(accounts))])
+    return {Account(*row[:3]): row[3] for row in rows}
 
 
 async def _open(connection: Connection, accounts: Sequence[Account]) -> None:
     """Accounts of assets that the books count; the others stay unknown."""
-    cursor = await connection.execute(ASSETS, ([account.asset for account in accounts],))
-    counted = {row[0] for row in await cursor.fetchall()}
+    [told] = await pipeline.ask(connection, [(ASSETS, ([account.asset for account in accounts],))])
+    counted = {row[0] for row in told}
     rows = [
         (*account, rule.colour, rule.least, rule.most)
         for account in accounts
@@ -380,30 +445,32 @@ async def _open(connection: Connection, accounts: Sequence[Account]) -> None:
         for rule in (kind(account.name),)
     ]
     if rows:
-        await connection.execute(BECOME)
-        await connection.execute(OPEN, [list(part) for part in zip(*rows, strict=True)])
-        await connection.execute(RETURN)
+        opening = OPEN, [list(part) for part in zip(*rows, strict=True)]
+        await pipeline.ask(connection, [(BECOME, None), opening, (RETURN, None)])
 
 
-async def _clock(connection: Connection) -> datetime:
-    """The database's, for books without an account."""
-    row = await (await connection.execute(NOW)).fetchone()
-    return datetime.now(UTC) if row is None else datetime.fromisoformat(str(row[0]))
-
-
-def _line(account: Account, row: Sequence[Any]) -> Line:
-    id, balance, held, version, least, most, at, closed, _ = row
+def _line(names: Mapping[int, Account], state: str, money: str) -> Line:
+    id, version, held, least, most, closed = state.split(" ")
+    balance, _, at = money.partition(" ")
     return Line(
-        id=id,
-        account=account,
+        id=int(id),
+        account=names[int(id)],
         balance=int(balance),
         held=int(held),
-        version=version,
-        least=None if least is None else int(least),
-        most=None if most is None else int(most),
-        at=at,
-        closed=closed,
+        version=int(version),
+        least=None if least == "-" else int(least),
+        most=None if most == "-" else int(most),
+        at=datetime.fromisoformat(at) if at else None,
+        closed=closed == "t",
     )
+
+
+def _state(line: Line) -> str:
+    """As `STANDING` tells it; the balance goes with the version."""
+    least = "-" if line.least is None else line.least
+    most = "-" if line.most is None else line.most
+    closed = "t" if line.closed else "f"
+    return f"{line.id} {line.version} {line.held} {least} {most} {closed}"
 
 
 def _held(row: Sequence[Any], line: Line) -> Held:
@@ -414,8 +481,7 @@ def _held(row: Sequence[Any], line: Line) -> Held:
 async def _enough(connection: Connection, known: Known) -> None:
     """Numbers for a whole batch: another block when few are left."""
     if known.left < ENOUGH:
-        await connection.execute(BECOME)
-        row = await (await connection.execute(NUMBERS)).fetchone()
-        await connection.execute(RETURN)
-        if row is not None:
-            known.blocks.append(range(row[0], row[0] + BLOCK))
+        asked = [(BECOME, None), (NUMBERS, None), (RETURN, None)]
+        _, [(first,)], _ = await pipeline.ask(connection, asked)
+        known.numbers.append(iter(range(first, first + BLOCK)))
+        known.left += BLOCK

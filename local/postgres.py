@@ -8,7 +8,7 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -65,13 +65,17 @@ def binaries() -> Path:
 
 @contextlib.asynccontextmanager
 async def start(
-    data_dir: Path, *, port: int | None = None, fsync: bool = True
+    data_dir: Path,
+    *,
+    port: int | None = None,
+    fsync: bool = True,
+    settings: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Postgres]:
-    """A server on `data_dir`, made new when the folder is missing."""
+    """A server on `data_dir`, made new when the folder is missing; `settings` above ours."""
     port = port or free_port()
     if not (data_dir / "PG_VERSION").exists():
         await asyncio.to_thread(initialize, data_dir)
-    options = {**SETTINGS, "port": str(port), "fsync": "on" if fsync else "off"}
+    options = {**SETTINGS, **(settings or {}), "port": str(port), "fsync": "on" if fsync else "off"}
     lowered = [*AS_NOBODY, "--pdeathsig=INT"] if os.geteuid() == 0 else []
     command: list[str | Path] = [*lowered, binaries() / "postgres", "-D", data_dir]
     for name, value in options.items():

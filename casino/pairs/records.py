@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from casino.commands import Made, Shelf
 from casino.stakes import Split
 from db.arrays import documents, numbers, texts, times
-from ledger.posting import Statement
+from db.pipeline import Statement
 
 WAITING, ACTIVE, RETIRED, REVEALED = "waiting", "active", "retired", "revealed"
 UNPLAYED = "unplayed"

@@ -12,8 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from casino.commands import Shelf
 from casino.stakes import Split
 from db.arrays import documents, numbers, texts, times
+from db.pipeline import Statement
 from db.session import driver
-from ledger.posting import Statement
 
 NOTHING = Split(0)
 OPEN, CLOSED, STALE = "open", "closed", "stale"

@@ -11,9 +11,9 @@ from casino.commands import Answer, Command, Desk, Shelf
 from casino.outbox import Message
 from casino.providers.records import Rows
 from db.arrays import numbers, texts, times
+from db.pipeline import Statement
 from ledger.accounts import Account, cash
 from ledger.errors import Refusal
-from ledger.posting import Statement
 
 GRANTED, CANCELLED = "granted", "cancelled"
 

@@ -28,7 +28,7 @@ from sqlalchemy import text
 from api.gatherer import Gatherer
 from api.server import collect_less
 from casino.commands import Answer, KeyReused, commit_many
-from casino.wallets import TREASURY, Move, move_many
+from casino.wallets import TREASURY, Move
 from db import migrate, session
 from local import postgres
 
@@ -154,13 +154,13 @@ async def prepare(url: str) -> None:
     session.configure(url)
     async with session.transaction() as opened:
         await opened.execute(text(f"INSERT INTO assets VALUES ('{ASSET}', 'USD', 2)"))
-    players = range(1, ACCOUNTS + 1)
-    for at in range(0, ACCOUNTS, 2_000):
-        async with session.transaction() as opened:
-            funds = [
-                move(n, n, TREASURY, f"player:{n}:cash", 10**9) for n in players[at : at + 2_000]
-            ]
-            await move_many(opened, funds)
+    # Through the gatherer: this process knows its players, as one does that has run for a while.
+    gatherer: Gatherer[Move, Answer | KeyReused] = Gatherer(commit_many)
+    for first in range(1, ACCOUNTS + 1, 2_000):
+        funds = [
+            move(n, n, TREASURY, f"player:{n}:cash", 10**9) for n in range(first, first + 2_000)
+        ]
+        await asyncio.gather(*map(gatherer.ask, funds))
     async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
         await connection.execute("ANALYZE")
 

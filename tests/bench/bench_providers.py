@@ -3,7 +3,9 @@
 Run it alone: `python -m tests.bench.bench_providers --seconds 5`. One API process over a PostgreSQL
 that writes to disk. The peer's amounts are negative, so its requests are read, verified, parsed and
 answered like the others, and nothing is decided. Then bets come at 70 % of the most that went
-through, on a clock and not one after the other, and are timed from when they were due.
+through, on a clock and not one after the other, and are timed from when they were due: for longer
+than a minute, so that PostgreSQL counts its tables meanwhile, as often as it does by itself (the
+demo's does so every ten seconds). Who asks collects no garbage: it would pass for the house's time.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ import httpx
 import orjson
 import psycopg
 
+from api.server import collect_less
 from casino.providers.samples import USD
 from casino.providers.signatures import hmac_sha256
 from casino.wallets import TREASURY, Move, move_many
@@ -33,6 +36,7 @@ from local.process import Child, free_port, spawn, until_ready
 from settings import Settings
 
 PLAYERS = 500
+PACED_S = 75.0
 SECRET = "casino-secret-key"
 FILL = f"""
 WITH p AS (
@@ -82,7 +86,7 @@ class Line:
 
     async def ask(self, request: bytes) -> int:
         """The status of the answer."""
-        if self._streams is None:
+        if self._streams is None or self._streams[0].at_eof():  # the server ends idle ones
             self._streams = await asyncio.open_connection("127.0.0.1", self._port)
         reader, writer = self._streams
         writer.write(request)
@@ -142,8 +146,13 @@ async def paced(port: int, rate: float, seconds: float) -> list[float]:
 
 
 async def run(seconds: float) -> None:
+    collect_less()
     folder = Path(tempfile.mkdtemp(prefix="fairhouse-bench-"))
-    async with postgres.start(folder / "postgres") as server, redis.start(folder / "redis") as told:
+    usual = {"autovacuum_naptime": "1min"}
+    async with (
+        postgres.start(folder / "postgres", settings=usual) as server,
+        redis.start(folder / "redis") as told,
+    ):
         with psycopg.connect(server.url, autocommit=True) as connection:
             connection.execute("CREATE DATABASE bench")
         url, port = server.database("bench"), free_port()
@@ -214,7 +223,7 @@ async def measured(port: int, seconds: float, child: Child) -> None:
             f"{callers:4d} callers: {full:6.0f} bets/s, {bare:6.0f} without the ledger,"
             f" {full / bare:.2f}x"
         )
-    took = sorted(await paced(port, 0.7 * full, seconds))
+    took = sorted(await paced(port, 0.7 * full, max(PACED_S, seconds)))
     p99 = took[int(len(took) * 0.99)]
     print(f"at 70 %: p50 {statistics.median(took):.1f} ms, p99 {p99:.1f} ms (aim: under 50)")
 

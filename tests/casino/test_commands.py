@@ -15,7 +15,7 @@ from api.gatherer import Gatherer
 from casino.commands import Answer, KeyReused, Shelf, commit_many
 from casino.wallets import REVENUE, TREASURY, Move, move_many
 from db import session
-from ledger.posting import Statement
+from db.pipeline import Statement
 
 COINS = "casino:house/GOLD_COINS"
 DOOM = (

@@ -6,10 +6,9 @@ import asyncio
 from datetime import timedelta
 
 import pytest
-from psycopg._queries import MAX_CACHED_STATEMENT_PARAMS
 from sqlalchemy import text
 
-from db.session import direct, transaction
+from db.session import transaction
 from ledger import posting
 from ledger.accounts import Account
 from ledger.errors import (
@@ -149,35 +148,3 @@ async def test_a_balance_beyond_what_can_be_kept_is_refused(purse: Purse) -> Non
     )
     assert [type(first), type(once), type(back)] == [Posted, LimitExceeded, Posted]
     assert await purse.balance() == 0
-
-
-ADDS = b"INSERT INTO told (word) SELECT unnest(%s::text[])"
-FULL = b"INSERT INTO told (word) VALUES " + b", ".join([b"(%s)"] * (posting.REMEMBERED_VALUES - 2))
-
-
-async def test_what_adds_rows_goes_together_in_its_order_and_no_longer_than_is_remembered(
-    database: str,
-) -> None:
-    asked: list[posting.Statement] = [
-        (ADDS, (["a", "b"],)),
-        (ADDS, (["c"],)),
-        (FULL, ["d"] * (posting.REMEMBERED_VALUES - 2)),
-        (ADDS, (["e"],)),
-        (b"UPDATE told SET word = 'f' WHERE word = %s", ("d",)),
-        (b"INSERT INTO told DEFAULT VALUES", None),
-        (ADDS, (["g"],)),
-    ]
-    together = list(posting.joined(asked))
-    assert [len(values or ()) for _, values in together] == [posting.REMEMBERED_VALUES, 1, 1, 1]
-    async with direct() as connection:
-        await connection.execute(b"CREATE TEMP TABLE told (at serial, word text DEFAULT 'z')")
-        for query, values in together:
-            await connection.execute(query, values)
-        found = await (await connection.execute(b"SELECT word FROM told ORDER BY at")).fetchall()
-        await connection.execute(b"DROP TABLE told")
-    words = "".join(word for (word,) in found)
-    assert words == "abc" + "f" * (posting.REMEMBERED_VALUES - 2) + "ezg"
-
-
-def test_the_driver_keeps_what_it_read_of_statements_as_long_as_ours() -> None:
-    assert posting.REMEMBERED_VALUES == MAX_CACHED_STATEMENT_PARAMS

@@ -71,6 +71,13 @@ MUTANTS = {
         "tests/casino/providers/test_calls.py"
         "::test_a_batch_that_holds_a_whole_round_is_decided_in_its_order",
     ),
+    "no looking whether it is as foreseen": Mutant(
+        "ledger/posting.py",
+        "right: bool = states == foreseen.states and soon and not any(others)\n",
+        "right: bool = True\n",
+        "tests/casino/test_foresight.py"
+        "::test_money_that_another_process_moved_or_set_aside_is_seen",
+    ),
     "no looking at what is held": Mutant(
         "ledger/books.py",
         "return self.balance - self.held",

@@ -6,7 +6,9 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
+from ledger import posting
 from tests.reliability import LONG
 from tests.reliability.bank import PLAYERS, command
 from tests.reliability.conftest import ask, banker, broken
@@ -93,12 +95,13 @@ def test_what_was_answered_is_what_some_clerk_would_have_answered(bank_url: str)
         change = one.amount * ((one.target == name) - (one.source == name))
         assert before + change == after >= 0
         steps[name].append((float(at), after))
+    near = posting.NEAR / timedelta(microseconds=1) * 1000
     for number, (began, ended) in refused.items():
         one = command(number, PLAYERS)
         line = steps.get(one.source, [(0.0, 0)])
         # Some balance of its while it was decided: the last before it was asked, or one until
-        # its answer. Entries carry the moment of decision, answers come after it.
-        last = max(at for at, _ in line if at <= began or at == 0.0)
+        # its answer. Entries carry the moment of decision, which was that near to their locks.
+        last = max(at for at, _ in line if at <= began - near or at == 0.0)
         seen = [after for at, after in line if last <= at <= ended]
         assert min(seen) < one.amount, f"{number} was refused at balances of {seen}"
     assert broken(bank_url) == {}

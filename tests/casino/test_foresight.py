@@ -1,0 +1,209 @@
+"""What is decided while the locks are awaited counts only if the locks find what was foreseen."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+from psycopg.errors import CheckViolation
+from sqlalchemy import text
+
+from api.gatherer import Gatherer
+from casino.commands import Answer, KeyReused, commit_many
+from casino.wallets import REVENUE, TREASURY, Move
+from db.session import close, configure, direct, driver, transaction
+from ledger import posting, transfers
+from ledger.accounts import Account
+from ledger.books import Books
+from ledger.posting import Foresight, Opening, Told
+
+COINS = "casino:house/GOLD_COINS"
+_players = itertools.count(1)
+_keys = itertools.count(1)
+
+
+@pytest.fixture(scope="module", autouse=True)
+async def books(database_url: str) -> AsyncIterator[None]:
+    configure(database_url)
+    async with transaction() as opened:
+        await opened.execute(text(f"INSERT INTO assets VALUES ('{COINS}', 'GOLD_COINS', 0)"))
+    yield
+    await close()
+
+
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Of each batch that was decided ahead, whether it was right; nothing is blind for long."""
+    verdicts: list[bool] = []
+    agrees = Opening.agrees
+
+    def watched(opening: Opening, told: Told, foreseen: Foresight) -> bool:
+        verdicts.append(agrees(opening, told, foreseen))
+        return verdicts[-1]
+
+    monkeypatch.setattr(Opening, "agrees", watched)
+    monkeypatch.setattr(posting, "BLIND_S", 0.0)
+    return verdicts
+
+
+@pytest.fixture
+async def player(seen: list[bool]) -> int:
+    """A player with 10 coins whom this process knows."""
+    number = next(_players)
+    await commit(move(number, "top_up", 11), move(number, "spend", 1))
+    seen.clear()
+    return number
+
+
+def move(player: int, type: str, amount: int, **more: Any) -> Move:
+    mine = f"player:{player}:cash"
+    source, target = (mine, REVENUE) if type == "spend" else (TREASURY, mine)
+    asked: dict[str, Any] = {"key": f"foresight-{next(_keys)}", **more}
+    return Move(
+        casino_id=1,
+        casino="house",
+        scope="test",
+        actor="tests",
+        type=type,
+        player_id=player,
+        asset=COINS,
+        amount=amount,
+        source=source,
+        target=target,
+        **asked,
+    )
+
+
+async def commit(*commands: Move) -> list[Answer | KeyReused]:
+    async with direct() as connection:
+        return await commit_many(connection, commands)
+
+
+async def balance(answers: Awaitable[list[Answer | KeyReused]]) -> str | None:
+    """What the last answer says, or the code of its refusal."""
+    last = (await answers)[-1]
+    assert isinstance(last, Answer)
+    return last.code or last.body["balance"]
+
+
+async def elsewhere(query: str, player: int) -> None:
+    """A statement of another process."""
+    async with transaction() as opened:
+        connection = await driver(opened)
+        await connection.execute(query.encode(), (f"player:{player}:cash",))
+
+
+async def test_what_nobody_else_moved_is_decided_ahead(player: int, seen: list[bool]) -> None:
+    assert await balance(commit(move(player, "spend", 3))) == "7"
+    assert await balance(commit(move(player, "spend", 8))) == "INSUFFICIENT_FUNDS"
+    assert await balance(commit(move(player, "top_up", 1), move(player, "spend", 8))) == "0"
+    assert seen == [True, True, True]
+
+
+CHANGES: dict[str, tuple[str, str]] = {
+    "a limit": ("UPDATE accounts SET most = 10 WHERE name = %s", "LIMIT_EXCEEDED"),
+    "an end": ("UPDATE accounts SET closed_at = now() WHERE name = %s", "ACCOUNT_CLOSED"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+async def test_what_an_operator_changed_is_seen(player: int, seen: list[bool], change: str) -> None:
+    statement, code = CHANGES[change]
+    await elsewhere(statement, player)
+    assert await balance(commit(move(player, "top_up", 1))) == code
+    assert seen == [False]
+
+
+async def test_money_that_another_process_moved_or_set_aside_is_seen(
+    player: int, seen: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine, treasury = (Account(1, name, COINS) for name in (f"player:{player}:cash", TREASURY))
+
+    async def apart(work: Callable[[Books], object]) -> None:
+        """As a process does that knows nothing of ours."""
+        with monkeypatch.context() as other:
+            other.setattr(posting, "_known", {})
+            async with transaction() as opened:
+                books, _ = await posting.opened(opened, [mine, treasury])
+                work(books)
+                await posting.written(opened, books)
+
+    gift = transfers.move("gift", source=treasury, target=mine, amount=5)
+    await apart(lambda books: books.post(gift))
+    assert await balance(commit(move(player, "spend", 15))) == "0"
+    await commit(move(player, "top_up", 9))
+    await apart(lambda books: books.hold(mine, 8))
+    assert await balance(commit(move(player, "spend", 2))) == "INSUFFICIENT_FUNDS"
+    assert seen == [False, False, False]  # the player's, then the treasury's, then what is held
+
+
+async def test_a_request_that_stands_is_answered_as_it_stands(
+    player: int, seen: list[bool]
+) -> None:
+    spend = move(player, "spend", 4)
+    assert await balance(commit(spend)) == "6"
+    [again, other] = await commit(spend, move(player, "spend", 5, key=spend.key))
+    assert isinstance(again, Answer)
+    assert (again.replayed, again.body["balance"]) == (True, "6")
+    assert isinstance(other, KeyReused)
+    assert seen == [True, False]
+
+
+async def test_a_reference_that_stands_is_found(player: int, seen: list[bool]) -> None:
+    await commit(move(player, "top_up", 1, reference=f"order-{player}"))
+    again = move(player, "top_up", 1, reference=f"order-{player}")
+    assert await balance(commit(again)) == "DUPLICATE_REFERENCE"
+    assert seen == [True, False]
+
+
+DOOM = """
+CREATE FUNCTION doom() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN PERFORM pg_sleep(0.2); RAISE 'doomed' USING ERRCODE = 'check_violation'; END $$;
+CREATE TRIGGER doom BEFORE INSERT ON requests
+    FOR EACH ROW WHEN (NEW.key = 'doomed') EXECUTE FUNCTION doom()
+"""
+
+
+async def test_what_was_foreseen_of_a_batch_that_failed_is_not_so(
+    player: int, seen: list[bool]
+) -> None:
+    async with transaction() as opened:
+        await (await driver(opened)).execute(DOOM.encode())
+    doomed = asyncio.create_task(commit(move(player, "top_up", 90, key="doomed")))
+    await asyncio.sleep(0.05)  # it is decided, and being written
+    behind = asyncio.create_task(balance(commit(move(player, "spend", 60))))
+    with pytest.raises(CheckViolation):
+        await doomed
+    assert await behind == "INSUFFICIENT_FUNDS"
+    assert await balance(commit(move(player, "spend", 10))) == "0"
+    assert seen == [True, False, True]
+
+
+async def test_what_comes_much_later_than_foreseen_is_decided_anew(
+    player: int, seen: list[bool]
+) -> None:
+    async with transaction() as opened:
+        connection = await driver(opened)
+        name = f"player:{player}:cash"
+        await connection.execute("SELECT FROM accounts WHERE name = %s FOR UPDATE", (name,))
+        behind = asyncio.create_task(commit(move(player, "spend", 1)))
+        await asyncio.sleep(0.2)
+        assert not behind.done()
+    assert await balance(behind) == "9"
+    assert seen == [False]
+
+
+async def test_batches_abreast_over_the_same_accounts_count_each_once(
+    player: int, seen: list[bool]
+) -> None:
+    gatherer: Gatherer[Move, Answer | KeyReused] = Gatherer(commit_many, most=8, abreast=4)
+    for _ in range(10):
+        moves = [move(player, "top_up", 1) for _ in range(60)]
+        answers = await asyncio.gather(*map(gatherer.ask, moves))
+        codes = {one.code for one in answers if isinstance(one, Answer)}
+        assert codes == {None}
+    assert await balance(commit(move(player, "spend", 1))) == "609"
+    assert seen.count(True) > 0

@@ -13,6 +13,7 @@ from typing import Generic, TypeVar
 from psycopg import errors
 from psycopg.errors import LockNotAvailable
 
+from db import pipeline
 from db.session import Connection, direct
 
 Asked = TypeVar("Asked")
@@ -25,7 +26,12 @@ BEGINNING = 0  # of a batch that has not taken its commands yet
 OVERDUE_S = 0.02
 TRIES = 5
 # A connection that broke may have committed: asked again, what stands is answered as it stands.
-AGAIN = (errors.UniqueViolation, errors.DeadlockDetected, errors.SerializationFailure)
+AGAIN = (
+    errors.UniqueViolation,
+    errors.DeadlockDetected,
+    errors.SerializationFailure,
+    *pipeline.STALE,
+)
 AWAY_S = 0.1
 CAREFUL_S = 2.0  # after an account was found locked, nobody waits long for any
 Run = Callable[[Connection, Sequence[Asked]], Awaitable[Sequence[Given]]]
@@ -70,8 +76,8 @@ class Gatherer(Generic[Asked, Given]):
             await asyncio.wait(self._batches)
 
     def _start(self) -> None:
-        """Begin a batch, beside others only when that is worth its own cost."""
-        if len(self._batches) < self.abreast and len(self._waiting) >= self._worth():
+        """Begin batches, beside others only when that is worth its own cost."""
+        while len(self._batches) < self.abreast and len(self._waiting) >= self._worth():
             batch = asyncio.create_task(self._work())
             self._batches[batch] = BEGINNING
             batch.add_done_callback(self._end)

@@ -27,12 +27,15 @@ def texts(values: Iterable[str | None]) -> str:
 
 
 def times(values: Iterable[datetime | None]) -> str:
-    return "{" + ",".join(map(_moment, values)) + "}"
+    return "{" + ",".join([_moment(one, one and one.fold) for one in values]) + "}"
 
 
 @lru_cache(maxsize=4096)
-def _moment(value: datetime | None) -> str:
-    """What happens in one batch happens at few moments, and each is written several times."""
+def _moment(value: datetime | None, fold: int | None) -> str:
+    """What happens in one batch happens at few moments, and each is written several times.
+
+    Two moments of the hour that comes twice are equal but for their `fold`.
+    """
     return "NULL" if value is None else f'"{value}"'
 
 

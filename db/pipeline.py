@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from psycopg import Error, OperationalError, abc, errors
+from psycopg import Error, NotSupportedError, OperationalError, abc, errors
 from psycopg.abc import Buffer, PQGen
 from psycopg.adapt import PyFormat, Transformer
 from psycopg.pq import ConnStatus, ExecStatus, Format, TransactionStatus
@@ -25,6 +25,11 @@ from db.session import Connection
 Statement = tuple[bytes, Sequence[Any] | None]
 Row = tuple[Any, ...]
 Prepared = dict[tuple[bytes, tuple[int, ...]], bytes]
+
+DONE = (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK)
+COPIES = (ExecStatus.COPY_IN, ExecStatus.COPY_OUT, ExecStatus.COPY_BOTH)
+# What was prepared is gone, or was prepared for a table that has changed: asked again, it is anew.
+STALE = (errors.InvalidSqlStatementName, errors.FeatureNotSupported)
 
 BEGIN: Statement = (b"BEGIN", None)
 COMMIT: Statement = (b"COMMIT", None)
@@ -59,6 +64,8 @@ async def ask(
         begins = idle and not connection.autocommit
         results = await _results(connection, [BEGIN, *sent] if begins else sent, meanwhile)
     read = Transformer(connection)
+    if commit and results[-1].command_status != b"COMMIT":
+        raise errors.InFailedSqlTransaction("the transaction had failed before: nothing is kept")
     answers = iter(results[begins:])
     return [[] if one is None else _rows(read, next(answers)) for one in told]
 
@@ -85,9 +92,12 @@ async def _results(
         results = await connection.wait(_replies(pgconn))
     finally:
         _leave(pgconn)
-    failed = next((one for one in results if one.status == ExecStatus.FATAL_ERROR), None)
+    failed = next((one for one in results if one.status not in DONE), None)
     if failed is not None:
-        raise errors.error_from_result(failed, connection.info.encoding)
+        error = errors.error_from_result(failed, connection.info.encoding)
+        if known is not None and isinstance(error, STALE):
+            known.clear()
+        raise error
     if known is not None:
         known.update(fresh)
     return [result for result, asked in zip(results, expected, strict=True) if asked]
@@ -126,7 +136,7 @@ def _send(
 def _replies(pgconn: PGconn) -> PQGen[list[PGresult]]:
     """Everything up to the end of the pipeline. Raises `OperationalError` when it breaks."""
     while pgconn.flush():
-        if (yield Wait.RW) & Ready.R:
+        if ((yield Wait.RW) or 0) & Ready.R:  # psycopg says nothing when it goes on after a cancel
             pgconn.consume_input()
     results = list[PGresult]()
     while True:
@@ -139,6 +149,8 @@ def _replies(pgconn: PGconn) -> PQGen[list[PGresult]]:
                 raise OperationalError("the connection is lost")
         elif result.status == ExecStatus.PIPELINE_SYNC:
             return results
+        elif result.status in COPIES:
+            raise NotSupportedError("no COPY goes by a pipeline")
         else:
             results.append(result)
 

@@ -10,6 +10,8 @@ from datetime import UTC, datetime, timedelta
 from operator import attrgetter
 from typing import Any
 
+from psycopg.pq import TransactionStatus
+
 from db import pipeline
 from db.arrays import documents, numbers, texts, times
 from db.pipeline import Row, Statement
@@ -22,9 +24,9 @@ from ledger.transfers import Posted, Posting, Reference, Transfer
 Told = list[list[Row]]
 
 ASKED = 4  # statements of our own, before those of the caller
-NEAR = timedelta(milliseconds=50)  # so much before its locks it may be decided what is foreseen
+NEAR = timedelta(milliseconds=50)  # from the moment for which it was decided ahead to its locks
 BLIND_S = 0.2  # in which nothing is foreseen after it was not so
-NEVER = datetime.min.replace(tzinfo=UTC)
+EPOCH, MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 BLOCK = 10_000  # numbers that one call of the sequence stands for
 ENOUGH = 5_000  # numbers that a batch may need
 REMEMBERED = 100_000
@@ -49,9 +51,10 @@ ON CONFLICT DO NOTHING
 """
 # One text for all accounts: to read it is cheaper than rows, and to compare it is cheaper still.
 STANDING = b"""
-SELECT string_agg(concat_ws(' ', id, version, held, coalesce(least::text, '-'),
-        coalesce(most::text, '-'), closed), ';'),
-    string_agg(concat_ws(' ', balance, posted_at), ';'), clock_timestamp()
+SELECT string_agg(concat_ws(' ', id, version, balance, held, coalesce(least::text, '-'),
+        coalesce(most::text, '-'), closed,
+        coalesce((extract(epoch FROM posted_at) * 1000000)::bigint::text, '-')), ';'),
+    clock_timestamp()
 FROM """
 LOCK = STANDING + b"books_locked(%s::bigint[])"
 LOCK_FREE = STANDING + b"books_free(%s::bigint[])"
@@ -204,18 +207,17 @@ class Opening:
         Raises `psycopg.errors.LockNotAvailable` when waiting lasts longer than `lock_timeout`.
         """
         told = await pipeline.ask(connection, self.statements, meanwhile=meanwhile)
-        self.known.clock, self.known.read_at = told[0][0][2], time.monotonic()
+        self.known.clock, self.known.read_at = told[0][0][1], time.monotonic()
         return told
 
     def books(self, told: Told) -> Books:
         """By what was told to the `statements`."""
-        [(states, moneys, now)], held, taken, reversed, *_ = told
+        [(states, now)], held, taken, reversed, *_ = told
+        names = {id: account for account, id in self.ids.items()}
         lines = {}
-        if states is not None:
-            names = {id: account for account, id in self.ids.items()}
-            for state, money in zip(states.split(";"), moneys.split(";"), strict=True):
-                line = _line(names, state, money)
-                lines[line.account] = line
+        for state in states.split(";") if states else ():
+            line = _line(names, state)
+            lines[line.account] = line
         by_id = {line.id: line for line in lines.values()}
         return Books(
             now=now,
@@ -236,7 +238,7 @@ class Opening:
         wrong just now.
         """
         known, moment = self.known, time.monotonic()
-        if moment < known.blind_until:
+        if moment < known.blind_until or not self.ids:
             return None
         lines = {}
         for account, id in self.ids.items():
@@ -249,13 +251,15 @@ class Opening:
         return Foresight(Books(now, lines, {}, set(), set(), known.next), states, now)
 
     def agrees(self, told: Told, foreseen: Foresight) -> bool:
-        """Whether it was so, and soon enough; if not, nothing is foreseen for a while."""
-        [(states, _, now)], *others = told
-        soon = abs(now - foreseen.now) < NEAR
-        right: bool = states == foreseen.states and soon and not any(others)
-        if not right:
+        """Whether it was so, and soon enough.
+
+        Where somebody else moved an account, nothing is foreseen for a while.
+        """
+        [(states, now)], *others = told
+        if states != foreseen.states:
             self.known.blind_until = time.monotonic() + BLIND_S
-        return right
+            return False
+        return abs(now - foreseen.now) < NEAR and not any(others)
 
     def remember(self, books: Books) -> None:
         """How accounts stand once it is durable; should it fail, the locks will tell."""
@@ -382,7 +386,7 @@ class Known:
     left: int = 0
     stood: dict[int, Line] = field(default_factory=dict)  # after what was decided last
     undecided: dict[int, int] = field(default_factory=dict)  # of how many batches
-    clock: datetime = NEVER
+    clock: datetime = EPOCH
     read_at: float = 0.0  # on this machine's clock
     blind_until: float = 0.0
 
@@ -408,14 +412,19 @@ def _place(connection: Connection) -> tuple[str, int, str]:
 async def _ids(
     connection: Connection, known: Known, accounts: Collection[Account]
 ) -> dict[Account, int]:
-    """The rows of accounts; strangers are opened if their names have a kind."""
+    """The rows of accounts; strangers are opened if their names have a kind.
+
+    A transaction under way may see accounts of its own, which are gone if it fails.
+    """
     ids = {account: known.ids[account] for account in accounts if account in known.ids}
     missing = sorted(account for account in accounts if account not in ids)
     if missing:
+        committed = connection.info.transaction_status == TransactionStatus.IDLE
         found = await _find(connection, missing)
         if len(known.ids) > REMEMBERED:
             known.ids.clear()
-        known.ids.update(found)
+        if committed:
+            known.ids.update(found)
         strangers = [account for account in missing if account not in found]
         if strangers:
             await _open(connection, strangers)
@@ -449,9 +458,8 @@ async def _open(connection: Connection, accounts: Sequence[Account]) -> None:
         await pipeline.ask(connection, [(BECOME, None), opening, (RETURN, None)])
 
 
-def _line(names: Mapping[int, Account], state: str, money: str) -> Line:
-    id, version, held, least, most, closed = state.split(" ")
-    balance, _, at = money.partition(" ")
+def _line(names: Mapping[int, Account], state: str) -> Line:
+    id, version, balance, held, least, most, closed, at = state.split(" ")
     return Line(
         id=int(id),
         account=names[int(id)],
@@ -460,17 +468,18 @@ def _line(names: Mapping[int, Account], state: str, money: str) -> Line:
         version=int(version),
         least=None if least == "-" else int(least),
         most=None if most == "-" else int(most),
-        at=datetime.fromisoformat(at) if at else None,
+        at=None if at == "-" else EPOCH + timedelta(microseconds=int(at)),
         closed=closed == "t",
     )
 
 
 def _state(line: Line) -> str:
-    """As `STANDING` tells it; the balance goes with the version."""
+    """As `STANDING` tells it."""
     least = "-" if line.least is None else line.least
     most = "-" if line.most is None else line.most
+    at = "-" if line.at is None else (line.at - EPOCH) // MICROSECOND
     closed = "t" if line.closed else "f"
-    return f"{line.id} {line.version} {line.held} {least} {most} {closed}"
+    return f"{line.id} {line.version} {line.balance} {line.held} {least} {most} {closed} {at}"
 
 
 def _held(row: Sequence[Any], line: Line) -> Held:

@@ -52,9 +52,15 @@ def given_before(api: Api, user: str) -> None:
 
 
 def sent(case: Any) -> bool:
-    """Whether what is wrong with a request leaves this process: a parameter that is an empty list
-    does not, and without it the request may be a good one."""
-    return not any(value in (None, [], {}) for value in (case.query or {}).values())
+    """Whether what is wrong with a request leaves this process: a parameter that is an empty list,
+    or an object of nothing, does not, and without it the request may be a good one."""
+    return all(map(said, (case.query or {}).values()))
+
+
+def said(value: Any) -> bool:
+    if isinstance(value, dict | list):
+        return any(map(said, value.values() if isinstance(value, dict) else value))
+    return value is not None
 
 
 def possible(case: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -168,8 +169,9 @@ CREATE TRIGGER doom BEFORE INSERT ON requests
 
 
 async def test_what_was_foreseen_of_a_batch_that_failed_is_not_so(
-    player: int, seen: list[bool]
+    player: int, seen: list[bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(posting, "NEAR", timedelta(seconds=5))  # not for the time that it takes
     async with transaction() as opened:
         await (await driver(opened)).execute(DOOM.encode())
     doomed = asyncio.create_task(commit(move(player, "top_up", 90, key="doomed")))
@@ -180,6 +182,27 @@ async def test_what_was_foreseen_of_a_batch_that_failed_is_not_so(
     assert await behind == "INSUFFICIENT_FUNDS"
     assert await balance(commit(move(player, "spend", 10))) == "0"
     assert seen == [True, False, True]
+
+
+async def test_a_version_with_another_balance_is_not_what_was_foreseen(
+    player: int, seen: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One batch fails that was foreseen, and another process makes the version that it made."""
+    monkeypatch.setattr(posting, "NEAR", timedelta(seconds=5))
+    accounts = [Account(1, name, COINS) for name in (f"player:{player}:cash", REVENUE)]
+    loss = transfers.move("loss", source=accounts[0], target=accounts[1], amount=3)
+    async with transaction() as opened:
+        with monkeypatch.context() as other:
+            other.setattr(posting, "_known", {})
+            books, _ = await posting.opened(opened, accounts)
+            books.post(loss)
+            await posting.written(opened, books)
+        ten = asyncio.create_task(balance(commit(move(player, "spend", 10))))
+        await asyncio.sleep(0.1)  # decided: nothing is left
+        five = asyncio.create_task(balance(commit(move(player, "spend", 5))))
+        await asyncio.sleep(0.1)  # decided on that: refused
+    assert [await ten, await five] == ["INSUFFICIENT_FUNDS", "2"]
+    assert seen == [False, False]
 
 
 async def test_what_comes_much_later_than_foreseen_is_decided_anew(

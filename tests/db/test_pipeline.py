@@ -9,7 +9,12 @@ from decimal import Decimal
 
 import psycopg
 import pytest
-from psycopg.errors import DivisionByZero, UniqueViolation
+from psycopg.errors import (
+    DivisionByZero,
+    InFailedSqlTransaction,
+    InvalidSqlStatementName,
+    UniqueViolation,
+)
 
 from db import pipeline
 from db.session import Connection, direct, driver, transaction
@@ -89,6 +94,33 @@ async def test_a_connection_is_as_good_as_before_after_a_failure(told: None) -> 
             [("prepared in a breath that failed",)],
             [],
         ]
+
+
+async def test_what_was_prepared_and_is_gone_is_prepared_anew(connection: Connection) -> None:
+    asked = [(b"SELECT 'prepared once'", None)]
+    assert await pipeline.ask(connection, asked, commit=True) == [[("prepared once",)]]
+    await connection.execute(b"DEALLOCATE ALL")
+    with pytest.raises(InvalidSqlStatementName):
+        await pipeline.ask(connection, asked)
+    await connection.rollback()
+    assert await pipeline.ask(connection, asked, commit=True) == [[("prepared once",)]]
+
+
+async def test_a_transaction_that_failed_before_is_never_said_to_be_durable(told: None) -> None:
+    async with direct() as connection:
+        with pytest.raises(DivisionByZero):
+            await pipeline.ask(connection, [(ADD, (["a"],)), (b"SELECT 1 / %s", (0,))])
+        with pytest.raises(InFailedSqlTransaction):
+            await pipeline.ask(connection, [], commit=True)
+    assert await words() == []
+
+
+async def test_a_copy_is_refused_and_its_connection_replaced(told: None) -> None:
+    async with direct() as connection:
+        with pytest.raises(psycopg.NotSupportedError):
+            await pipeline.ask(connection, [(b"COPY told TO STDOUT", None)])
+        assert connection.closed
+    assert await words() == []
 
 
 async def test_what_psycopg_prepares_and_drops_is_not_in_the_way(told: None) -> None:

@@ -148,3 +148,16 @@ async def test_a_balance_beyond_what_can_be_kept_is_refused(purse: Purse) -> Non
     )
     assert [type(first), type(once), type(back)] == [Posted, LimitExceeded, Posted]
     assert await purse.balance() == 0
+
+
+async def test_accounts_of_a_transaction_that_failed_are_opened_again(purse: Purse) -> None:
+    top_up = move("top_up", source=TREASURY, target=purse.account, amount=1)
+    async with transaction() as session:
+        for _ in range(2):  # the second time the account is found, and is not there yet
+            [posted] = await posting.post_many(session, [top_up])
+            assert isinstance(posted, Posted)
+        await session.rollback()
+    async with transaction() as session:
+        [posted] = await posting.post_many(session, [top_up])
+    assert isinstance(posted, Posted)
+    assert await purse.balance() == 1

@@ -141,6 +141,7 @@ async def paced(port: int, rate: float, seconds: float) -> list[float]:
             await asyncio.sleep(pause)
         task = asyncio.create_task(one(due))
         running.add(task)
+        task.add_done_callback(running.discard)
     await asyncio.gather(*running)
     return took
 

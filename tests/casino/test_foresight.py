@@ -37,7 +37,7 @@ async def books(database_url: str) -> AsyncIterator[None]:
 
 @pytest.fixture
 def seen(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
-    """Of each batch that was decided ahead, whether it was right; nothing is blind for long."""
+    """Of each batch that was decided ahead, whether it was right, however long that took."""
     verdicts: list[bool] = []
     agrees = Opening.agrees
 
@@ -47,7 +47,28 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
 
     monkeypatch.setattr(Opening, "agrees", watched)
     monkeypatch.setattr(posting, "BLIND_S", 0.0)
+    monkeypatch.setattr(posting, "NEAR", timedelta(seconds=30))
     return verdicts
+
+
+@pytest.fixture
+def ahead(monkeypatch: pytest.MonkeyPatch) -> list[Foresight]:
+    """What was foreseen."""
+    all: list[Foresight] = []
+    foreseen = Opening.foreseen
+
+    def watched(opening: Opening) -> Foresight | None:
+        one = foreseen(opening)
+        all.extend([one] if one else [])
+        return one
+
+    monkeypatch.setattr(Opening, "foreseen", watched)
+    return all
+
+
+async def decided(ahead: list[Foresight], count: int) -> None:
+    while len(ahead) < count:
+        await asyncio.sleep(0.005)
 
 
 @pytest.fixture
@@ -162,33 +183,37 @@ async def test_a_reference_that_stands_is_found(player: int, seen: list[bool]) -
 
 DOOM = """
 CREATE FUNCTION doom() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN PERFORM pg_sleep(0.2); RAISE 'doomed' USING ERRCODE = 'check_violation'; END $$;
+BEGIN PERFORM pg_advisory_xact_lock(6); RAISE 'doomed' USING ERRCODE = 'check_violation'; END $$;
 CREATE TRIGGER doom BEFORE INSERT ON requests
     FOR EACH ROW WHEN (NEW.key = 'doomed') EXECUTE FUNCTION doom()
 """
 
 
 async def test_what_was_foreseen_of_a_batch_that_failed_is_not_so(
-    player: int, seen: list[bool], monkeypatch: pytest.MonkeyPatch
+    player: int, seen: list[bool], ahead: list[Foresight]
 ) -> None:
-    monkeypatch.setattr(posting, "NEAR", timedelta(seconds=5))  # not for the time that it takes
     async with transaction() as opened:
         await (await driver(opened)).execute(DOOM.encode())
-    doomed = asyncio.create_task(commit(move(player, "top_up", 90, key="doomed")))
-    await asyncio.sleep(0.05)  # it is decided, and being written
-    behind = asyncio.create_task(balance(commit(move(player, "spend", 60))))
+    async with transaction() as opened:
+        await (await driver(opened)).execute("SELECT pg_advisory_xact_lock(6)")
+        doomed = asyncio.create_task(commit(move(player, "top_up", 90, key="doomed")))
+        await decided(ahead, 1)
+        behind = asyncio.create_task(balance(commit(move(player, "spend", 60))))
+        await decided(ahead, 2)
     with pytest.raises(CheckViolation):
         await doomed
     assert await behind == "INSUFFICIENT_FUNDS"
-    assert await balance(commit(move(player, "spend", 10))) == "0"
-    assert seen == [True, False, True]
+    assert seen == [True, False]
+    # The failed one may forget the account only after the one behind it has remembered it.
+    assert await balance(commit(move(player, "spend", 4))) == "6"
+    assert await balance(commit(move(player, "spend", 6))) == "0"
+    assert seen[-1]
 
 
 async def test_a_version_with_another_balance_is_not_what_was_foreseen(
-    player: int, seen: list[bool], monkeypatch: pytest.MonkeyPatch
+    player: int, seen: list[bool], ahead: list[Foresight], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One batch fails that was foreseen, and another process makes the version that it made."""
-    monkeypatch.setattr(posting, "NEAR", timedelta(seconds=5))
     accounts = [Account(1, name, COINS) for name in (f"player:{player}:cash", REVENUE)]
     loss = transfers.move("loss", source=accounts[0], target=accounts[1], amount=3)
     async with transaction() as opened:
@@ -198,21 +223,23 @@ async def test_a_version_with_another_balance_is_not_what_was_foreseen(
             books.post(loss)
             await posting.written(opened, books)
         ten = asyncio.create_task(balance(commit(move(player, "spend", 10))))
-        await asyncio.sleep(0.1)  # decided: nothing is left
+        await decided(ahead, 1)  # nothing is left
         five = asyncio.create_task(balance(commit(move(player, "spend", 5))))
-        await asyncio.sleep(0.1)  # decided on that: refused
+        await decided(ahead, 2)  # on that: it is refused
     assert [await ten, await five] == ["INSUFFICIENT_FUNDS", "2"]
     assert seen == [False, False]
 
 
 async def test_what_comes_much_later_than_foreseen_is_decided_anew(
-    player: int, seen: list[bool]
+    player: int, seen: list[bool], ahead: list[Foresight], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(posting, "NEAR", timedelta(milliseconds=50))
     async with transaction() as opened:
         connection = await driver(opened)
         name = f"player:{player}:cash"
         await connection.execute("SELECT FROM accounts WHERE name = %s FOR UPDATE", (name,))
         behind = asyncio.create_task(commit(move(player, "spend", 1)))
+        await decided(ahead, 1)
         await asyncio.sleep(0.2)
         assert not behind.done()
     assert await balance(behind) == "9"

@@ -8,18 +8,20 @@ from starlette.requests import Request
 
 from api.errors import Problem
 from api.gatherer import Gatherer, Overloaded
-from casino.commands import Answer, Command, Key, KeyReused, commit_free, commit_many
+from casino.commands import Answer, Command, Key, KeyReused, commit_ahead, commit_free, commit_many
 
 LONGEST_KEY = 255
+
+
+def gathered() -> Gatherer[Command, Answer | KeyReused]:
+    return Gatherer(commit_many, commit_free, commit_ahead)
 
 
 @dataclass
 class Desk:
     """All money requests of this process go through one, whichever route they came by."""
 
-    gatherer: Gatherer[Command, Answer | KeyReused] = field(
-        default_factory=lambda: Gatherer(commit_many, commit_free)
-    )
+    gatherer: Gatherer[Command, Answer | KeyReused] = field(default_factory=gathered)
     _under_way: set[Key] = field(default_factory=set)
 
     async def decide(self, command: Command) -> Answer:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Generic, TypeVar
@@ -15,13 +15,15 @@ from psycopg.errors import LockNotAvailable
 from casino import outbox
 from db import pipeline
 from db.arrays import documents, numbers, texts
-from db.pipeline import Statement
-from db.session import Connection, Session, driver
+from db.pipeline import Row, Statement
+from db.session import Connection, Session, driver, stream
 from ledger import posting
 from ledger.accounts import Account
 from ledger.books import Attempt, Books
 from ledger.errors import Refusal
-from ledger.posting import Foresight, Opening, Told
+from ledger.foresight import foresee
+from ledger.known import known
+from ledger.posting import Opening
 from ledger.transfers import Reference
 
 # LIMIT keeps it a look at the index for each key, however little the planner knows of the table.
@@ -138,7 +140,7 @@ class Command(ABC):
     def foreseeable(self) -> bool:
         """Whether it is usually decided the same a moment before its accounts are locked.
 
-        It names nothing that is usually there besides, and no moment decides on it.
+        It names nothing that is usually there besides, no holds, and no moment decides on it.
         """
         return False
 
@@ -286,32 +288,15 @@ async def _run(
     session: Session, commands: Sequence[Command], *, ends: bool
 ) -> list[Answer | KeyReused]:
     connection, asked = await driver(session), _asked(commands)
-    batch = await _batch(connection, commands, waiting=True)
-    opening = batch.opening
-    ahead: list[tuple[Foresight, Decisions]] = []
-
-    def foresee() -> None:
-        """Decide while the locks are awaited: then what is told need only be compared."""
-        foreseen = opening.foreseen()
-        if foreseen is not None:
-            try:
-                desk = batch.desk(foreseen.books, [[] for _ in opening.statements])
-                ahead.append((foreseen, _decide(desk, asked)))
-                opening.remember(desk.books)
-            except Exception:
-                opening.forget()  # decided again, it is raised
-
-    foreseeable = ends and all(command.foreseeable() for command in commands)
+    named = _Named.by(commands)
+    opening = await named.prepared(connection)
     try:
         with opening:
-            told = await opening.ask(connection, meanwhile=foresee if foreseeable else None)
-            if ahead and opening.agrees(told, ahead[0][0]):
-                answers, writes = ahead[0][1]
-            else:
-                desk = batch.desk(opening.books(told), told)
-                answers, writes = _decide(desk, asked)
-                opening.remember(desk.books)
-        await pipeline.ask(connection, writes, commit=ends)
+            told = await opening.ask(connection)
+            desk = named.desk(opening.books(told), told[posting.ASKED :])
+            answers = _decide(desk, asked)
+            opening.remember(desk.books)
+        await pipeline.ask(connection, _writes(desk), commit=ends)
     except BaseException:
         opening.forget()
         raise
@@ -319,6 +304,32 @@ async def _run(
         opening.stands()
     else:
         opening.forget()
+    return answers
+
+
+async def commit_ahead(commands: Sequence[Command]) -> list[Answer | KeyReused] | None:
+    """As `commit_many`, but decided on how this process left the accounts, in one round trip.
+
+    The database looks whether they stand so, and whether nothing else that is named does. None when
+    it was otherwise or cannot be foreseen: then nothing has changed.
+    """
+    if not all(command.foreseeable() for command in commands):
+        return None
+    way, asked, named = await stream(), _asked(commands), _Named.by(commands)
+    # From here to the asking nothing is awaited: batches go in the order in which they are decided.
+    foresight = foresee(known(way.connection), named.accounts)
+    if foresight is None:
+        return None
+    try:
+        desk = named.desk(foresight.books)
+        answers = _decide(desk, asked)
+        breath = way.ask([*foresight.breath(named.absent), *_writes(desk)])
+        foresight.decided()
+        foresight.stands(await breath)
+    except Exception as error:
+        if foresight.failed(error):
+            return None
+        raise
     return answers
 
 
@@ -330,10 +341,11 @@ async def commit_free(
     They are not decided.
     """
     asked = _asked(commands)
-    batch = await _batch(connection, commands, waiting=False)
-    batch.opening.forget()
-    told = await batch.opening.ask(connection)
-    desk = batch.desk(batch.opening.books(told), told)
+    named = _Named.by(commands, waiting=False)
+    opening = await named.prepared(connection)
+    opening.forget()
+    told = await opening.ask(connection)
+    desk = named.desk(opening.books(told), told[posting.ASKED :])
     answers: list[Answer | KeyReused | LockNotAvailable] = []
     for command, print in asked:
         busy = _busy(desk, command)
@@ -343,17 +355,14 @@ async def commit_free(
 
 
 Asked = list[tuple[Command, bytes]]
-Decisions = tuple[list[Answer | KeyReused], list[Statement]]
 
 
 def _asked(commands: Sequence[Command]) -> Asked:
     return [(command, command.fingerprint()) for command in commands]
 
 
-def _decide(desk: Desk, asked: Asked) -> Decisions:
-    """The answers, and what is to be written."""
-    answers = [_answer(desk, command, print) for command, print in asked]
-    return answers, list(_writes(desk))
+def _decide(desk: Desk, asked: Asked) -> list[Answer | KeyReused]:
+    return [_answer(desk, command, print) for command, print in asked]
 
 
 def _busy(desk: Desk, command: Command) -> str | None:
@@ -367,39 +376,59 @@ def _busy(desk: Desk, command: Command) -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Batch:
-    """What opens the books for some commands, and the kinds of rows they ask for besides."""
+class _Named:
+    """All that some commands name; `also` finds requests, and then rows of each of the `kinds`."""
 
-    opening: Opening
+    accounts: Collection[Account]
+    references: Sequence[Reference]
+    reverses: Sequence[int]
+    holds: Collection[int]
     kinds: Sequence[type[Shelf[Any, Any]]]
+    also: Sequence[Statement]
+    waiting: bool
 
-    def desk(self, books: Books, told: Told) -> Desk:
-        """The desk with all that the commands named."""
-        found, *shelved = told[posting.ASKED :]
+    @classmethod
+    def by(cls, commands: Sequence[Command], *, waiting: bool = True) -> _Named:
+        places = {key for one in commands for key in (one.place, *one.related())}
+        find = (FIND, tuple(texts(column) for column in zip(*sorted(places), strict=True)))
+        keys: dict[type[Shelf[Any, Any]], set[Any]] = {}
+        for kind, key in (row for one in commands for row in one.rows()):
+            keys.setdefault(kind, set()).add(key)
+        # Every batch locks one kind of rows after the other in the same order.
+        kinds = sorted(keys, key=lambda kind: kind.__name__)
+        return cls(
+            accounts={account for one in commands for account in one.accounts()},
+            references=sorted({reference for one in commands for reference in one.references()}),
+            reverses=sorted({id for one in commands for id in one.reverses()}),
+            holds={id for one in commands for id in one.holds()},
+            kinds=kinds,
+            also=[find, *[_rows(kind, sorted(keys[kind]), waiting=waiting) for kind in kinds]],
+            waiting=waiting,
+        )
+
+    async def prepared(self, connection: Connection) -> Opening:
+        return await posting.prepared(
+            connection,
+            self.accounts,
+            references=self.references,
+            reverses=self.reverses,
+            holds=self.holds,
+            also=self.also,
+            waiting=self.waiting,
+        )
+
+    @property
+    def absent(self) -> Sequence[Statement | None]:
+        """What finds nothing if none of it is there, as most often."""
+        return (*posting.standing(self.references, self.reverses), *self.also)
+
+    def desk(self, books: Books, told: Sequence[Sequence[Row]] = ()) -> Desk:
+        """The desk, with what was told to `also`; or where nothing was found."""
+        found, *shelved = told or [[] for _ in self.also]
         desk = Desk(books, {(row[0], row[1]): _decided(row) for row in found})
         for kind, rows in zip(self.kinds, shelved, strict=True):
             desk.shelves[kind] = kind(dict(map(kind.read, rows)), books.later)
         return desk
-
-
-async def _batch(session: Session, commands: Sequence[Command], *, waiting: bool) -> _Batch:
-    places = {key for one in commands for key in (one.place, *one.related())}
-    find = (FIND, tuple(texts(column) for column in zip(*sorted(places), strict=True)))
-    keys: dict[type[Shelf[Any, Any]], set[Any]] = {}
-    for kind, key in (row for one in commands for row in one.rows()):
-        keys.setdefault(kind, set()).add(key)
-    # Every batch locks one kind of rows after the other in the same order.
-    kinds = sorted(keys, key=lambda kind: kind.__name__)
-    opening = await posting.prepared(
-        session,
-        {account for one in commands for account in one.accounts()},
-        references=sorted({reference for one in commands for reference in one.references()}),
-        reverses=sorted({id for one in commands for id in one.reverses()}),
-        holds={id for one in commands for id in one.holds()},
-        also=[find, *[_rows(kind, sorted(keys[kind]), waiting=waiting) for kind in kinds]],
-        waiting=waiting,
-    )
-    return _Batch(opening, kinds)
 
 
 def _rows(kind: type[Shelf[Any, Any]], keys: Sequence[Any], *, waiting: bool) -> Statement:

@@ -8,20 +8,21 @@ adaption of values.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
-from psycopg import Error, NotSupportedError, OperationalError, abc, errors
+from psycopg import AsyncConnection, Error, NotSupportedError, OperationalError, abc, errors
 from psycopg.abc import Buffer, PQGen
 from psycopg.adapt import PyFormat, Transformer
 from psycopg.pq import ConnStatus, ExecStatus, Format, TransactionStatus
 from psycopg.pq.abc import PGconn, PGresult
-from psycopg.waiting import Ready, Wait
+from psycopg.waiting import Ready as Can
+from psycopg.waiting import Wait
 
-from db.session import Connection
-
+Connection = AsyncConnection[Any]
 Statement = tuple[bytes, Sequence[Any] | None]
 Row = tuple[Any, ...]
 Prepared = dict[tuple[bytes, tuple[int, ...]], bytes]
@@ -43,13 +44,11 @@ async def ask(
     statements: Iterable[Statement | None],
     *,
     commit: bool = False,
-    meanwhile: Callable[[], object] | None = None,
 ) -> list[list[Row]]:
     """The rows of each statement, none for no statement, all of them in one round trip.
 
     They run in the connection's transaction, which begins with them if there is none, and ends with
-    them if they are to `commit`: it is durable when this returns. `meanwhile` is called when they
-    are on their way, and must not raise. Statements are prepared where
+    them if they are to `commit`: it is durable when this returns. Statements are prepared where
     psycopg prepares nothing itself (`prepare_threshold` is None): it drops what others prepared.
     Raises `psycopg.Error` of the first that failed; those behind it, COMMIT too, were left out.
     """
@@ -62,45 +61,75 @@ async def ask(
     async with connection.lock:
         idle = connection.pgconn.transaction_status == TransactionStatus.IDLE
         begins = idle and not connection.autocommit
-        results = await _results(connection, [BEGIN, *sent] if begins else sent, meanwhile)
+        results = await _results(connection, [BEGIN, *sent] if begins else sent)
     read = Transformer(connection)
     if commit and results[-1].command_status != b"COMMIT":
         raise errors.InFailedSqlTransaction("the transaction had failed before: nothing is kept")
     answers = iter(results[begins:])
-    return [[] if one is None else _rows(read, next(answers)) for one in told]
+    return [[] if one is None else rows(read, next(answers)) for one in told]
 
 
-async def _results(
-    connection: Connection,
-    statements: Sequence[Statement],
-    meanwhile: Callable[[], object] | None,
-) -> list[PGresult]:
+async def _results(connection: Connection, statements: Sequence[Statement]) -> list[PGresult]:
     """What PostgreSQL answered to each. Raises `psycopg.Error`."""
     pgconn = connection.pgconn
-    values = Transformer(connection)
-    ready = [(query, *_dumped(values, told)) for query, told in statements]
-    ours = connection.prepare_threshold is None
-    known = _prepared.setdefault(connection, {}) if ours else None
-    fresh: Prepared = {}
+    breath = Breath.of(connection, statements)
     pgconn.enter_pipeline_mode()
     try:
-        expected = list(_send(pgconn, ready, known, fresh))
-        pgconn.pipeline_sync()
-        if meanwhile is not None:
-            pgconn.flush()
-            meanwhile()
-        results = await connection.wait(_replies(pgconn))
+        breath.send()
+        breath.results = await connection.wait(_replies(pgconn))
     finally:
         _leave(pgconn)
-    failed = next((one for one in results if one.status not in DONE), None)
-    if failed is not None:
-        error = errors.error_from_result(failed, connection.info.encoding)
-        if known is not None and isinstance(error, STALE):
-            known.clear()
-        raise error
-    if known is not None:
-        known.update(fresh)
-    return [result for result, asked in zip(results, expected, strict=True) if asked]
+    return breath.asked()
+
+
+class Ready(NamedTuple):
+    """A statement as it is sent: its values, their types and their formats."""
+
+    query: bytes
+    values: Sequence[Buffer | None] | None
+    types: tuple[int, ...]
+    formats: Sequence[Format] | None
+
+
+@dataclass(slots=True)
+class Breath:
+    """Statements that go together on a connection that is in libpq's pipeline mode."""
+
+    connection: Connection
+    ready: Sequence[Ready]
+    results: list[PGresult] = field(default_factory=list)
+    _asked: list[bool] = field(default_factory=list)  # of each result to come
+    _fresh: Prepared = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, connection: Connection, statements: Sequence[Statement]) -> Breath:
+        """Raises `psycopg.Error` when a value cannot be sent."""
+        values = Transformer(connection)
+        return cls(connection, [Ready(query, *_dumped(values, told)) for query, told in statements])
+
+    def send(self) -> None:
+        """All of them, and a synchronisation behind them. Raises `psycopg.OperationalError`."""
+        pgconn = self.connection.pgconn
+        self._asked = list(_send(pgconn, self.ready, self._known, self._fresh))
+        pgconn.pipeline_sync()
+
+    def asked(self) -> list[PGresult]:
+        """The results of the statements. Raises `psycopg.Error` of the first that failed."""
+        known = self._known
+        failed = next((one for one in self.results if one.status not in DONE), None)
+        if failed is not None:
+            error = errors.error_from_result(failed, self.connection.info.encoding)
+            if known is not None and isinstance(error, STALE):
+                known.clear()
+            raise error
+        if known is not None:
+            known.update(self._fresh)
+        return [one for one, asked in zip(self.results, self._asked, strict=True) if asked]
+
+    @property
+    def _known(self) -> Prepared | None:
+        ours = self.connection.prepare_threshold is None
+        return _prepared.setdefault(self.connection, {}) if ours else None
 
 
 def _dumped(
@@ -115,7 +144,7 @@ def _dumped(
 
 def _send(
     pgconn: PGconn,
-    ready: Iterable[tuple[bytes, Sequence[Buffer | None] | None, tuple[int, ...], Any]],
+    ready: Iterable[Ready],
     known: Prepared | None,
     fresh: Prepared,
 ) -> Iterator[bool]:
@@ -136,7 +165,7 @@ def _send(
 def _replies(pgconn: PGconn) -> PQGen[list[PGresult]]:
     """Everything up to the end of the pipeline. Raises `OperationalError` when it breaks."""
     while pgconn.flush():
-        if ((yield Wait.RW) or 0) & Ready.R:  # psycopg says nothing when it goes on after a cancel
+        if ((yield Wait.RW) or 0) & Can.R:  # psycopg says nothing when it goes on after a cancel
             pgconn.consume_input()
     results = list[PGresult]()
     while True:
@@ -163,7 +192,7 @@ def _leave(pgconn: PGconn) -> None:
         pgconn.finish()
 
 
-def _rows(read: abc.Transformer, result: PGresult) -> list[Row]:
+def rows(read: abc.Transformer, result: PGresult) -> list[Row]:
     if result.status != ExecStatus.TUPLES_OK:
         return []
     read.set_pgresult(result)

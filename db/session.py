@@ -1,7 +1,12 @@
-"""The two ways to a transaction: `transaction()` gives a session, `direct()` the driver itself."""
+"""The three ways to a transaction.
+
+`transaction()` gives a session, `direct()` the driver itself, and to `stream()` a whole transaction
+is said at once.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
@@ -11,12 +16,17 @@ from psycopg.rows import tuple_row
 from psycopg_pool import AsyncConnectionPool
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
-Connection = psycopg.AsyncConnection[Any]
+from db.pipeline import Connection as Connection
+from db.stream import Stream
+
 Session = AsyncSession | Connection
 DIRECT = 4  # of the driver's own connections
+HURRY_MS = 50  # that a stream waits for a lock: all of it waits along
 
 _engines: dict[str, AsyncEngine] = {}
 _pools: dict[str, AsyncConnectionPool[Connection]] = {}
+_streams: dict[str, Stream] = {}
+_opening: dict[str, asyncio.Lock] = {}  # of a stream: all wait for the same one
 _url: list[str] = []
 
 
@@ -51,44 +61,47 @@ def engine(url: str, *, pool_size: int = 10, lock_timeout_ms: int = 0) -> AsyncE
     )
 
 
-def pool(url: str, *, lock_timeout_ms: int = 0) -> AsyncConnectionPool[Connection]:
-    """The driver's own connections, not checked before use: who uses them must try again.
+def straight(lock_timeout_ms: int) -> dict[str, Any]:
+    """How the driver's own connections are made.
 
     Their statements are all found by keys, so they are planned once and not for each batch.
     """
-    told = f"-c plan_cache_mode=force_generic_plan -c lock_timeout={lock_timeout_ms}"
+    return {
+        "connect_timeout": 5,
+        "keepalives_idle": 5,
+        "keepalives_interval": 2,
+        "options": f"-c plan_cache_mode=force_generic_plan -c lock_timeout={lock_timeout_ms}",
+        "prepare_threshold": None,  # `db.pipeline` prepares
+    }
+
+
+def pool(url: str, told: dict[str, Any]) -> AsyncConnectionPool[Connection]:
+    """Connections that are not checked before use: who uses them must try again."""
     return AsyncConnectionPool(
-        plain(url),
-        min_size=1,
-        max_size=DIRECT,
-        timeout=3,
-        open=False,
-        kwargs={
-            "connect_timeout": 5,
-            "keepalives_idle": 5,
-            "keepalives_interval": 2,
-            "options": told,
-            "prepare_threshold": None,  # `db.pipeline` prepares
-        },
+        plain(url), min_size=1, max_size=DIRECT, timeout=3, open=False, kwargs=told
     )
 
 
 def configure(url: str, *, pool_size: int = 10, lock_timeout_ms: int = 0) -> None:
-    """Say once per process which database `transaction()` and `direct()` mean."""
+    """Say once per process which database the ways lead to."""
     _url[:] = [url]
     if url not in _engines:
         _engines[url] = engine(url, pool_size=pool_size, lock_timeout_ms=lock_timeout_ms)
-        _pools[url] = pool(url, lock_timeout_ms=lock_timeout_ms)
+        _pools[url] = pool(url, straight(lock_timeout_ms))
 
 
 async def close() -> None:
     """Give all connections back; at the end of a process or a test."""
+    for one in _streams.values():
+        await one.close()
     for made in _engines.values():
         await made.dispose()
     for opened in _pools.values():
         await opened.close()
     _engines.clear()
     _pools.clear()
+    _streams.clear()
+    _opening.clear()
     _url.clear()
 
 
@@ -111,6 +124,24 @@ async def direct() -> AsyncIterator[Connection]:
     await opened.open()
     async with opened.connection() as connection:
         yield connection
+
+
+async def stream() -> Stream:
+    """This process's stream of transactions, which waits for no lock longer than `HURRY_MS`.
+
+    Raises `psycopg.OperationalError` when the database is not there.
+    """
+    if not _url:
+        raise RuntimeError("db.session.configure(url) comes before stream()")
+    url = _url[0]
+    async with _opening.setdefault(url, asyncio.Lock()):
+        found = _streams.get(url)
+        if found is None or found.lost:
+            connection = await psycopg.AsyncConnection.connect(
+                plain(url), autocommit=True, **straight(HURRY_MS)
+            )
+            found = _streams[url] = Stream(connection)
+        return found
 
 
 async def driver(session: Session) -> Connection:

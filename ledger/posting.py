@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import time
-from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from operator import attrgetter
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from psycopg.pq import TransactionStatus
@@ -19,17 +16,12 @@ from db.session import Connection, Session, driver
 from ledger.accounts import Account, kind
 from ledger.books import Books, Held, Line, Written
 from ledger.errors import NotReversible, Refusal
+from ledger.known import BLOCK, ENOUGH, REMEMBERED, STANDING, Known, known, read
 from ledger.transfers import Posted, Posting, Reference, Transfer
 
 Told = list[list[Row]]
 
 ASKED = 4  # statements of our own, before those of the caller
-NEAR = timedelta(milliseconds=50)  # from the moment for which it was decided ahead to its locks
-BLIND_S = 0.2  # in which nothing is foreseen after it was not so
-EPOCH, MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
-BLOCK = 10_000  # numbers that one call of the sequence stands for
-ENOUGH = 5_000  # numbers that a batch may need
-REMEMBERED = 100_000
 BECOME = b"SET LOCAL ROLE fairhouse_ledger"
 RETURN = b"RESET ROLE"
 
@@ -49,13 +41,6 @@ SELECT * FROM unnest(%s::int[], %s::text[], %s::text[], %s::text[], %s::numeric[
 ORDER BY casino_id, name, asset
 ON CONFLICT DO NOTHING
 """
-# One text for all accounts: to read it is cheaper than rows, and to compare it is cheaper still.
-STANDING = b"""
-SELECT string_agg(concat_ws(' ', id, version, balance, held, coalesce(least::text, '-'),
-        coalesce(most::text, '-'), closed,
-        coalesce((extract(epoch FROM posted_at) * 1000000)::bigint::text, '-')), ';'),
-    clock_timestamp()
-FROM """
 LOCK = STANDING + b"books_locked(%s::bigint[])"
 LOCK_FREE = STANDING + b"books_free(%s::bigint[])"
 TAKEN = b"""
@@ -154,20 +139,29 @@ async def prepared(
     Not `waiting`, accounts that somebody else keeps locked are left out, and are among `busy`.
     """
     connection = await driver(session)
-    known = _known.setdefault(_place(connection), Known())
+    here = known(connection)
     wanted, held = set(accounts), sorted(set(holds))
     if held:
         [rows] = await pipeline.ask(connection, [(HELD_ACCOUNTS, (held,))])
         wanted |= {Account(*row) for row in rows}
-    ids = await _ids(connection, known, wanted)
-    await _enough(connection, known)
+    ids = await _ids(connection, here, wanted)
+    await _enough(connection, here)
     questions = (
         (LOCK if waiting else LOCK_FREE, (numbers(sorted(ids.values())),)),
         (HOLDS, (held,)) if held else None,
+        *standing(references, reverses),
+    )
+    return Opening(here, ids, (*questions, *also))
+
+
+def standing(
+    references: Sequence[Reference], reverses: Sequence[int]
+) -> tuple[Statement | None, Statement | None]:
+    """What finds those of some references, and of some reversals, that stand already."""
+    return (
         (TAKEN, _names(references)) if references else None,
         (REVERSED, (list(reverses),)) if reverses else None,
     )
-    return Opening(known, ids, (*questions, *also))
 
 
 @dataclass(slots=True)
@@ -184,8 +178,7 @@ class Opening:
 
     def __enter__(self) -> Opening:
         self._undecided = True
-        for id in self.ids.values():
-            self.known.undecided[id] = self.known.undecided.get(id, 0) + 1
+        self.known.undecided.update(self.ids.keys())
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -194,20 +187,15 @@ class Opening:
     def _end(self) -> None:
         if self._undecided:
             self._undecided = False
-            for id in self.ids.values():
-                self.known.undecided[id] -= 1
-                if not self.known.undecided[id]:
-                    del self.known.undecided[id]
+            self.known.undecided -= Counter(self.ids.keys())  # those of none are gone
 
-    async def ask(
-        self, connection: Connection, *, meanwhile: Callable[[], object] | None = None
-    ) -> Told:
-        """What is told to each of the `statements`; `meanwhile` is done while it is awaited.
+    async def ask(self, connection: Connection) -> Told:
+        """What is told to each of the `statements`.
 
         Raises `psycopg.errors.LockNotAvailable` when waiting lasts longer than `lock_timeout`.
         """
-        told = await pipeline.ask(connection, self.statements, meanwhile=meanwhile)
-        self.known.clock, self.known.read_at = told[0][0][1], time.monotonic()
+        told = await pipeline.ask(connection, self.statements)
+        self.known.now = told[0][0][1]
         return told
 
     def books(self, told: Told) -> Books:
@@ -216,7 +204,7 @@ class Opening:
         names = {id: account for account, id in self.ids.items()}
         lines = {}
         for state in states.split(";") if states else ():
-            line = _line(names, state)
+            line = read(names, state)
             lines[line.account] = line
         by_id = {line.id: line for line in lines.values()}
         return Books(
@@ -230,43 +218,9 @@ class Opening:
             busy_holds={row[0] for row in held if row[1] not in by_id},
         )
 
-    def foreseen(self) -> Foresight | None:
-        """The books if only this process moved these accounts, and nothing else named is there.
-
-        The next batch foresees what is decided on them: who does not finish has to `forget`.
-        None when that is not known, as another batch is still to be decided on one of them, or went
-        wrong just now.
-        """
-        known, moment = self.known, time.monotonic()
-        if moment < known.blind_until or not self.ids:
-            return None
-        lines = {}
-        for account, id in self.ids.items():
-            line = known.stood.get(id)
-            if line is None or known.undecided[id] > 1:
-                return None
-            lines[account] = line
-        now = known.clock + timedelta(seconds=moment - known.read_at)
-        states = ";".join(map(_state, sorted(lines.values(), key=attrgetter("id"))))
-        return Foresight(Books(now, lines, {}, set(), set(), known.next), states, now)
-
-    def agrees(self, told: Told, foreseen: Foresight) -> bool:
-        """Whether it was so, and soon enough.
-
-        Where somebody else moved an account, nothing is foreseen for a while.
-        """
-        [(states, now)], *others = told
-        if states != foreseen.states:
-            self.known.blind_until = time.monotonic() + BLIND_S
-            return False
-        return abs(now - foreseen.now) < NEAR and not any(others)
-
     def remember(self, books: Books) -> None:
         """How accounts stand once it is durable; should it fail, the locks will tell."""
-        if len(self.known.stood) > REMEMBERED:
-            self.known.stood.clear()
-        for line in books.lines.values():
-            self.known.stood[line.id] = line
+        self.known.remember(books.lines.values())
         self._end()
 
     def stands(self) -> None:
@@ -274,17 +228,7 @@ class Opening:
         self.known.ids.update(self.ids)
 
     def forget(self) -> None:
-        for id in self.ids.values():
-            self.known.stood.pop(id, None)
-
-
-@dataclass(frozen=True, slots=True)
-class Foresight:
-    """Books as they will be opened if `states` is what is told of their accounts."""
-
-    books: Books
-    states: str
-    now: datetime
+        self.known.forget(self.ids)
 
 
 async def written(session: Session, books: Books, *, also: Sequence[Statement] = ()) -> None:
@@ -377,38 +321,6 @@ async def reversals(
     return answers
 
 
-@dataclass(slots=True)
-class Known:
-    """What a process remembers of a database: accounts are never deleted, numbers its own."""
-
-    ids: dict[Account, int] = field(default_factory=dict)
-    numbers: deque[Iterator[int]] = field(default_factory=deque)
-    left: int = 0
-    stood: dict[int, Line] = field(default_factory=dict)  # after what was decided last
-    undecided: dict[int, int] = field(default_factory=dict)  # of how many batches
-    clock: datetime = EPOCH
-    read_at: float = 0.0  # on this machine's clock
-    blind_until: float = 0.0
-
-    def next(self) -> int:
-        """A number no other transfer or hold has. Raises `IndexError` after `ENOUGH` of them."""
-        number = next(self.numbers[0], None)
-        if number is None:
-            self.numbers.popleft()
-            return self.next()
-        self.left -= 1
-        return number
-
-
-_known: dict[tuple[str, int, str], Known] = {}
-
-
-def _place(connection: Connection) -> tuple[str, int, str]:
-    """Which database of which server this is."""
-    told = connection.info
-    return told.host, told.port, told.dbname
-
-
 async def _ids(
     connection: Connection, known: Known, accounts: Collection[Account]
 ) -> dict[Account, int]:
@@ -456,30 +368,6 @@ async def _open(connection: Connection, accounts: Sequence[Account]) -> None:
     if rows:
         opening = OPEN, [list(part) for part in zip(*rows, strict=True)]
         await pipeline.ask(connection, [(BECOME, None), opening, (RETURN, None)])
-
-
-def _line(names: Mapping[int, Account], state: str) -> Line:
-    id, version, balance, held, least, most, closed, at = state.split(" ")
-    return Line(
-        id=int(id),
-        account=names[int(id)],
-        balance=int(balance),
-        held=int(held),
-        version=int(version),
-        least=None if least == "-" else int(least),
-        most=None if most == "-" else int(most),
-        at=None if at == "-" else EPOCH + timedelta(microseconds=int(at)),
-        closed=closed == "t",
-    )
-
-
-def _state(line: Line) -> str:
-    """As `STANDING` tells it."""
-    least = "-" if line.least is None else line.least
-    most = "-" if line.most is None else line.most
-    at = "-" if line.at is None else (line.at - EPOCH) // MICROSECOND
-    closed = "t" if line.closed else "f"
-    return f"{line.id} {line.version} {line.balance} {line.held} {least} {most} {closed} {at}"
 
 
 def _held(row: Sequence[Any], line: Line) -> Held:

@@ -25,9 +25,9 @@ import psycopg
 import uvloop
 from sqlalchemy import text
 
-from api.gatherer import Gatherer
+from api.desk import gathered
 from api.server import collect_less
-from casino.commands import Answer, KeyReused, commit_many
+from casino.commands import Answer
 from casino.wallets import TREASURY, Move
 from db import migrate, session
 from local import postgres
@@ -130,7 +130,7 @@ def move(number: int, player: int, source: str, target: str, amount: int) -> Mov
 
 async def asked(way: str, callers: int, seconds: float) -> tuple[float, float, float]:
     """Our transfers per second, and the median and 99th percentile of an answer in ms."""
-    gatherer: Gatherer[Move, Answer | KeyReused] = Gatherer(commit_many)
+    gatherer = gathered()
     following, took = commands(way), list[float]()
     began = time.perf_counter()
 
@@ -155,7 +155,7 @@ async def prepare(url: str) -> None:
     async with session.transaction() as opened:
         await opened.execute(text(f"INSERT INTO assets VALUES ('{ASSET}', 'USD', 2)"))
     # Through the gatherer: this process knows its players, as one does that has run for a while.
-    gatherer: Gatherer[Move, Answer | KeyReused] = Gatherer(commit_many)
+    gatherer = gathered()
     for first in range(1, ACCOUNTS + 1, 2_000):
         funds = [
             move(n, n, TREASURY, f"player:{n}:cash", 10**9) for n in range(first, first + 2_000)

@@ -37,8 +37,8 @@ import orjson
 import psycopg
 import uvloop
 
-from api.gatherer import Gatherer
-from casino.commands import Answer, Command, KeyReused, commit_many
+from api.desk import gathered
+from casino.commands import Answer
 from casino.rounds import tables
 from casino.rounds.bets import receipt
 from casino.samples import opening
@@ -112,7 +112,7 @@ async def seated() -> tuple[Dealt, list[int]]:
 
 async def placed(dealt: Dealt, players: list[int], count: int) -> None:
     """Bets through the door for many, as many at once as it takes; every second one will win."""
-    door: Gatherer[Command, Answer | KeyReused] = Gatherer(commit_many)
+    door = gathered()
     turn, sides = itertools.cycle(players), itertools.cycle(SIDES)
     asked = (dealt.bet(next(turn), choice=next(sides)) for _ in range(count))
     while many := list(itertools.islice(asked, 2_000)):
@@ -198,7 +198,7 @@ Ask = Callable[[], Awaitable[bool]]
 
 def taken(dealt: Dealt, players: list[int]) -> Ask:
     """One bet more through the gathering door, and the signature that it was taken."""
-    door: Gatherer[Command, Answer | KeyReused] = Gatherer(commit_many)
+    door = gathered()
     turn = itertools.cycle(players)
 
     async def ask() -> bool:

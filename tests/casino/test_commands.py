@@ -11,6 +11,7 @@ import pytest
 from psycopg.errors import CheckViolation, UniqueViolation
 from sqlalchemy import text
 
+from api.desk import gathered
 from api.gatherer import Gatherer
 from casino.commands import Answer, KeyReused, Shelf, commit_many
 from casino.wallets import REVENUE, TREASURY, Move, move_many
@@ -155,7 +156,7 @@ async def test_concurrent_askers_share_transactions_and_count_once(player: int) 
 
 
 async def test_two_processes_asked_with_one_key_move_money_once(player: int) -> None:
-    one, other = (Gatherer[Move, Answer | KeyReused](commit_many) for _ in range(2))
+    one, other = (gathered() for _ in range(2))
     for _ in range(20):
         asked = command(player, "top_up", 1)
         stranger = command(player + 100_000, "top_up", 1, key=asked.key)
@@ -198,7 +199,7 @@ async def test_a_command_that_breaks_is_the_only_one_that_fails(player: int) -> 
 
     good, more = command(player, "top_up", 1), command(player, "top_up", 2)
     broken = Broken(**{**vars(good), "key": "broken"})
-    gatherer: Gatherer[Move, Answer | KeyReused] = Gatherer(commit_many)
+    gatherer = gathered()
     answers = await asyncio.gather(
         *(gatherer.ask(one) for one in (good, broken, more)), return_exceptions=True
     )
@@ -212,7 +213,7 @@ async def test_what_fails_at_the_very_commit_is_never_answered_as_done(player: i
     async with session.transaction() as opened:
         for statement in DOOM:
             await opened.execute(text(statement))
-    gatherer: Gatherer[Move, Answer | KeyReused] = Gatherer(commit_many)
+    gatherer = gathered()
     answers = await asyncio.gather(
         *(gatherer.ask(one) for one in (doomed, good)), return_exceptions=True
     )
@@ -226,7 +227,7 @@ async def test_what_fails_at_the_very_commit_is_never_answered_as_done(player: i
 
 
 async def test_whoever_stops_waiting_does_not_stop_the_command(player: int) -> None:
-    gatherer: Gatherer[Move, Answer | KeyReused] = Gatherer(commit_many)
+    gatherer = gathered()
     waiting = asyncio.create_task(gatherer.ask(command(player, "top_up", 9)))
     await asyncio.sleep(0)
     waiting.cancel()

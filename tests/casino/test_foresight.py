@@ -1,25 +1,31 @@
-"""What is decided while the locks are awaited counts only if the locks find what was foreseen."""
+"""What is decided ahead counts only if the database finds all as it was foreseen."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from psycopg import OperationalError
 from psycopg.errors import CheckViolation
 from sqlalchemy import text
 
 from api.gatherer import Gatherer
-from casino.commands import Answer, KeyReused, commit_many
+from casino import commands
+from casino.commands import Answer, KeyReused, commit_ahead, commit_many
 from casino.wallets import REVENUE, TREASURY, Move
-from db.session import close, configure, direct, driver, transaction
-from ledger import posting, transfers
+from db import session
+from db.session import close, configure, direct, driver, stream, transaction
+from ledger import foresight, known, posting, transfers
 from ledger.accounts import Account
 from ledger.books import Books
-from ledger.posting import Foresight, Opening, Told
+from ledger.foresight import Foresight, foresee
+from ledger.known import Known
+from ledger.posting import Told
 
 COINS = "casino:house/GOLD_COINS"
 _players = itertools.count(1)
@@ -37,17 +43,22 @@ async def books(database_url: str) -> AsyncIterator[None]:
 
 @pytest.fixture
 def seen(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
-    """Of each batch that was decided ahead, whether it was right, however long that took."""
+    """Of each batch that was decided ahead, whether it stands, however long that took."""
     verdicts: list[bool] = []
-    agrees = Opening.agrees
+    stands, failed = Foresight.stands, Foresight.failed
 
-    def watched(opening: Opening, told: Told, foreseen: Foresight) -> bool:
-        verdicts.append(agrees(opening, told, foreseen))
-        return verdicts[-1]
+    def stood(one: Foresight, told: Told) -> None:
+        verdicts.append(True)
+        stands(one, told)
 
-    monkeypatch.setattr(Opening, "agrees", watched)
-    monkeypatch.setattr(posting, "BLIND_S", 0.0)
-    monkeypatch.setattr(posting, "NEAR", timedelta(seconds=30))
+    def fell(one: Foresight, error: Exception) -> bool:
+        verdicts.append(False)
+        return failed(one, error)
+
+    monkeypatch.setattr(Foresight, "stands", stood)
+    monkeypatch.setattr(Foresight, "failed", fell)
+    monkeypatch.setattr(foresight, "BLIND_S", 0.0)
+    monkeypatch.setattr(foresight, "NEAR", timedelta(seconds=30))
     return verdicts
 
 
@@ -55,15 +66,24 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
 def ahead(monkeypatch: pytest.MonkeyPatch) -> list[Foresight]:
     """What was foreseen."""
     all: list[Foresight] = []
-    foreseen = Opening.foreseen
 
-    def watched(opening: Opening) -> Foresight | None:
-        one = foreseen(opening)
+    def watched(known: Known, accounts: Iterable[Account]) -> Foresight | None:
+        one = foresee(known, accounts)
         all.extend([one] if one else [])
         return one
 
-    monkeypatch.setattr(Opening, "foreseen", watched)
+    monkeypatch.setattr(commands, "foresee", watched)
     return all
+
+
+@pytest.fixture
+async def patient(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
+    """A stream that waits for locks."""
+    await (await stream()).close()
+    monkeypatch.setattr(session, "HURRY_MS", 30_000)
+    await stream()
+    yield
+    await (await stream()).close()
 
 
 async def decided(ahead: list[Foresight], count: int) -> None:
@@ -100,6 +120,9 @@ def move(player: int, type: str, amount: int, **more: Any) -> Move:
 
 
 async def commit(*commands: Move) -> list[Answer | KeyReused]:
+    answers = await commit_ahead(commands)
+    if answers is not None:
+        return answers
     async with direct() as connection:
         return await commit_many(connection, commands)
 
@@ -147,7 +170,7 @@ async def test_money_that_another_process_moved_or_set_aside_is_seen(
     async def apart(work: Callable[[Books], object]) -> None:
         """As a process does that knows nothing of ours."""
         with monkeypatch.context() as other:
-            other.setattr(posting, "_known", {})
+            other.setattr(known, "_known", {})
             async with transaction() as opened:
                 books, _ = await posting.opened(opened, [mine, treasury])
                 work(books)
@@ -183,7 +206,9 @@ async def test_a_reference_that_stands_is_found(player: int, seen: list[bool]) -
 
 DOOM = """
 CREATE FUNCTION doom() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN PERFORM pg_advisory_xact_lock(6); RAISE 'doomed' USING ERRCODE = 'check_violation'; END $$;
+BEGIN
+    WHILE NOT pg_try_advisory_xact_lock(6) LOOP PERFORM pg_sleep(0.01); END LOOP;
+    RAISE 'doomed' USING ERRCODE = 'check_violation'; END $$;
 CREATE TRIGGER doom BEFORE INSERT ON requests
     FOR EACH ROW WHEN (NEW.key = 'doomed') EXECUTE FUNCTION doom()
 """
@@ -203,7 +228,7 @@ async def test_what_was_foreseen_of_a_batch_that_failed_is_not_so(
     with pytest.raises(CheckViolation):
         await doomed
     assert await behind == "INSUFFICIENT_FUNDS"
-    assert seen == [True, False]
+    assert seen == [False, False]
     # The failed one may forget the account only after the one behind it has remembered it.
     assert await balance(commit(move(player, "spend", 4))) == "6"
     assert await balance(commit(move(player, "spend", 6))) == "0"
@@ -211,14 +236,18 @@ async def test_what_was_foreseen_of_a_batch_that_failed_is_not_so(
 
 
 async def test_a_version_with_another_balance_is_not_what_was_foreseen(
-    player: int, seen: list[bool], ahead: list[Foresight], monkeypatch: pytest.MonkeyPatch
+    player: int,
+    seen: list[bool],
+    ahead: list[Foresight],
+    patient: None,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """One batch fails that was foreseen, and another process makes the version that it made."""
     accounts = [Account(1, name, COINS) for name in (f"player:{player}:cash", REVENUE)]
     loss = transfers.move("loss", source=accounts[0], target=accounts[1], amount=3)
     async with transaction() as opened:
         with monkeypatch.context() as other:
-            other.setattr(posting, "_known", {})
+            other.setattr(known, "_known", {})
             books, _ = await posting.opened(opened, accounts)
             books.post(loss)
             await posting.written(opened, books)
@@ -231,9 +260,13 @@ async def test_a_version_with_another_balance_is_not_what_was_foreseen(
 
 
 async def test_what_comes_much_later_than_foreseen_is_decided_anew(
-    player: int, seen: list[bool], ahead: list[Foresight], monkeypatch: pytest.MonkeyPatch
+    player: int,
+    seen: list[bool],
+    ahead: list[Foresight],
+    patient: None,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(posting, "NEAR", timedelta(milliseconds=50))
+    monkeypatch.setattr(foresight, "NEAR", timedelta(milliseconds=50))
     async with transaction() as opened:
         connection = await driver(opened)
         name = f"player:{player}:cash"
@@ -246,10 +279,65 @@ async def test_what_comes_much_later_than_foreseen_is_decided_anew(
     assert seen == [False]
 
 
+async def test_a_kept_account_holds_up_the_stream_for_a_moment_only(
+    player: int, seen: list[bool], ahead: list[Foresight]
+) -> None:
+    def give(giver: int, number: int) -> Move:
+        one = move(giver, "transfer", number)
+        mine, friend = (f"player:{n}:cash" for n in (giver, giver + 1_000))
+        return replace(one, source=mine, target=friend)
+
+    other = next(_players)
+    await commit(move(other, "top_up", 10))
+    await commit(give(player, 1), give(other, 1))
+    ahead.clear()
+    seen.clear()
+    async with transaction() as opened:
+        connection = await driver(opened)
+        name = f"player:{player}:cash"
+        await connection.execute("SELECT FROM accounts WHERE name = %s FOR UPDATE", (name,))
+        kept = asyncio.create_task(commit(give(player, 2)))
+        await decided(ahead, 1)
+        assert await balance(commit(give(other, 2))) == "7"
+        assert not kept.done()
+    assert await balance(kept) == "7"
+    assert sorted(seen) == [False, True]
+
+
+async def test_a_command_that_breaks_is_decided_again_and_then_raised(
+    player: int, seen: list[bool]
+) -> None:
+    class Broken(Move):
+        def decide(self, desk: Any) -> Answer:
+            super().decide(desk)
+            raise ZeroDivisionError
+
+    good = move(player, "spend", 3)
+    with pytest.raises(ZeroDivisionError):
+        await commit(good, Broken(**vars(move(player, "spend", 2))))
+    assert await balance(commit(good)) == "7"
+    assert seen == [False]
+
+
+async def test_the_stream_is_made_again_when_it_is_lost(player: int, seen: list[bool]) -> None:
+    pid = (await stream()).connection.info.backend_pid
+    async with transaction() as opened:
+        connection = await driver(opened)
+        await connection.execute("SELECT pg_terminate_backend(%s, 5000)", (pid,))
+    for left in ("9", "8"):
+        spend = move(player, "spend", 1)
+        try:
+            assert await balance(commit(spend)) == left
+        except OperationalError:  # nobody knew yet that it was lost
+            assert await balance(commit(spend)) == left
+
+
 async def test_batches_abreast_over_the_same_accounts_count_each_once(
     player: int, seen: list[bool]
 ) -> None:
-    gatherer: Gatherer[Move, Answer | KeyReused] = Gatherer(commit_many, most=8, abreast=4)
+    gatherer: Gatherer[Move, Answer | KeyReused] = Gatherer(
+        commit_many, ahead=commit_ahead, most=8, abreast=4
+    )
     for _ in range(10):
         moves = [move(player, "top_up", 1) for _ in range(60)]
         answers = await asyncio.gather(*map(gatherer.ask, moves))

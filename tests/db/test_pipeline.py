@@ -140,19 +140,6 @@ async def test_a_breath_larger_than_any_buffer_gets_through(connection: Connecti
     assert [[len(text) for (text,) in rows] for rows in answers] == [[len(page)] * 2] * 5
 
 
-async def test_others_work_while_the_answer_is_awaited(connection: Connection) -> None:
-    done: list[str] = []
-    asking = asyncio.create_task(
-        pipeline.ask(
-            connection, [(b"SELECT pg_sleep(0.2)", None)], meanwhile=lambda: done.append("m")
-        )
-    )
-    await asyncio.sleep(0.05)
-    assert done == ["m"]
-    assert not asking.done()
-    await asking
-
-
 async def test_whoever_is_cancelled_leaves_nothing_behind(told: None) -> None:
     async def ask() -> None:
         async with direct() as connection:

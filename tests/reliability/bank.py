@@ -16,8 +16,9 @@ from collections.abc import Iterable, Iterator
 
 from psycopg.errors import LockNotAvailable
 
+from api.desk import gathered
 from api.gatherer import Gatherer
-from casino.commands import Answer, Command, KeyReused, commit_free, commit_many
+from casino.commands import Answer, Command, KeyReused
 from casino.wallets import REVENUE, TREASURY, Move
 from db import session
 
@@ -54,10 +55,6 @@ def command(number: int, players: int = PLAYERS) -> Move:
     )
 
 
-def bank() -> Gatherer[Command, Answer | KeyReused]:
-    return Gatherer(commit_many, commit_free)
-
-
 def say(line: str) -> None:
     """A whole line at once, as who says it may be killed at any moment."""
     sys.stdout.write(line + "\n")
@@ -67,7 +64,7 @@ def say(line: str) -> None:
 async def serve(url: str, numbers: Iterable[int], callers: int) -> None:
     """Answer all numbers, `callers` of them at a time; what fails is said and goes on."""
     session.configure(url, lock_timeout_ms=2000)
-    gatherer, left = bank(), iter(numbers)
+    gatherer, left = gathered(), iter(numbers)
 
     async def caller() -> None:
         for number in left:

@@ -72,9 +72,9 @@ MUTANTS = {
         "::test_a_batch_that_holds_a_whole_round_is_decided_in_its_order",
     ),
     "no looking whether it is as foreseen": Mutant(
-        "ledger/posting.py",
-        "        if states != foreseen.states:\n",
-        "        if False:\n",
+        "db/migrations/versions/0023_as_foreseen.py",
+        "    IF told IS DISTINCT FROM states OR",
+        "    IF",
         "tests/casino/test_foresight.py"
         "::test_money_that_another_process_moved_or_set_aside_is_seen",
     ),

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
-from ledger import posting
+from ledger import foresight
 from tests.reliability import LONG
 from tests.reliability.bank import PLAYERS, command
 from tests.reliability.conftest import ask, banker, broken
@@ -95,7 +95,7 @@ def test_what_was_answered_is_what_some_clerk_would_have_answered(bank_url: str)
         change = one.amount * ((one.target == name) - (one.source == name))
         assert before + change == after >= 0
         steps[name].append((float(at), after))
-    near = posting.NEAR / timedelta(microseconds=1) * 1000
+    near = foresight.NEAR / timedelta(microseconds=1) * 1000
     for number, (began, ended) in refused.items():
         one = command(number, PLAYERS)
         line = steps.get(one.source, [(0.0, 0)])

@@ -9,10 +9,11 @@ import psycopg
 import pytest
 from psycopg.errors import LockNotAvailable
 
+from api.desk import gathered
 from api.gatherer import Gatherer
 from casino.commands import Answer, Command, KeyReused
 from casino.wallets import TREASURY, Move
-from tests.reliability.bank import ASSET, bank
+from tests.reliability.bank import ASSET
 from tests.reliability.conftest import ask, broken
 from tests.reliability.test_model import Reserve, Take
 
@@ -34,7 +35,7 @@ def top_up(key: str, player: int) -> Move:
 
 
 async def test_a_locked_account_is_said_to_be_and_the_others_go_on(here: str) -> None:
-    gatherer = bank()
+    gatherer = gathered()
     await asyncio.gather(*(gatherer.ask(top_up(f"before-{n}", n)) for n in range(1, 9)))
     with psycopg.connect(here) as side:
         side.execute("SELECT FROM accounts WHERE name = 'player:3:cash' FOR UPDATE")
@@ -56,7 +57,7 @@ async def test_a_locked_account_is_said_to_be_and_the_others_go_on(here: str) ->
 
 async def test_one_locked_account_does_not_make_a_queue_of_all(here: str) -> None:
     """Forty ask for the locked one, one after the other; meanwhile another is served often."""
-    gatherer = bank()
+    gatherer = gathered()
     await asyncio.gather(*(gatherer.ask(top_up(f"before-{n}", n)) for n in (1, 2)))
     with psycopg.connect(here) as side:
         side.execute("SELECT FROM accounts WHERE name = 'player:1:cash' FOR UPDATE")
@@ -82,7 +83,7 @@ async def stubborn(gatherer: Gatherer[Command, Answer | KeyReused], times: int) 
 
 
 async def test_a_hold_on_a_locked_account_stays_as_it_is(here: str) -> None:
-    gatherer = bank()
+    gatherer = gathered()
     named: Any = {"casino_id": 1, "scope": "bank", "actor": "bank"}
     await gatherer.ask(top_up("before", 1))
     held = await gatherer.ask(Reserve(**named, key="hold", player_id=1, amount=1))
@@ -100,7 +101,7 @@ async def test_a_hold_on_a_locked_account_stays_as_it_is(here: str) -> None:
 
 
 async def test_a_house_account_that_is_free_again_is_waited_for(here: str) -> None:
-    gatherer = bank()
+    gatherer = gathered()
     await gatherer.ask(top_up("before", 1))
     with psycopg.connect(here) as side:
         side.execute(f"SELECT FROM accounts WHERE name = '{TREASURY}' FOR UPDATE".encode())

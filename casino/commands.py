@@ -419,8 +419,11 @@ class _Named:
 
     @property
     def absent(self) -> Sequence[Statement | None]:
-        """What finds nothing if none of it is there, as most often."""
-        return (*posting.standing(self.references, self.reverses), *self.also)
+        """What finds nothing if none of it is there, as most often.
+
+        What stands under a key of its own is not looked for: writing it again fails.
+        """
+        return self.also[1:]
 
     def desk(self, books: Books, told: Sequence[Sequence[Row]] = ()) -> Desk:
         """The desk, with what was told to `also`; or where nothing was found."""

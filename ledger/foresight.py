@@ -12,7 +12,7 @@ from datetime import timedelta
 from operator import attrgetter
 
 from psycopg import Error
-from psycopg.errors import LockNotAvailable
+from psycopg.errors import LockNotAvailable, UniqueViolation
 
 from db.arrays import numbers
 from db.pipeline import Statement
@@ -23,6 +23,7 @@ from ledger.posting import Told
 
 NEAR = timedelta(milliseconds=250)  # from the moment for which it was decided to its locks
 NOT_SO = "FH001"
+MISSED = (LockNotAvailable, UniqueViolation)  # somebody keeps it, or it stands already
 
 SAME = b"SELECT books_foreseen(%s::bigint[], %s, %s, %s)"
 NOTHING = b"SELECT unforeseen(count(*)) FROM (%s) q"
@@ -64,7 +65,7 @@ class Foresight:
         self.known.forget(self.books.lines)
         if not isinstance(error, Error):
             return True
-        missed = isinstance(error, LockNotAvailable) or error.diag.sqlstate == NOT_SO
+        missed = isinstance(error, MISSED) or error.diag.sqlstate == NOT_SO
         if missed:
             self.known.blind_until = time.monotonic() + BLIND_S
         return missed

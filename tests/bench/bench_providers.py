@@ -3,9 +3,10 @@
 Run it alone: `python -m tests.bench.bench_providers --seconds 5`. One API process over a PostgreSQL
 that writes to disk. The peer's amounts are negative, so its requests are read, verified, parsed and
 answered like the others, and nothing is decided. Then bets come at 70 % of the most that went
-through, on a clock and not one after the other, and are timed from when they were due: for longer
-than a minute, so that PostgreSQL counts its tables meanwhile, as often as it does by itself (the
-demo's does so every ten seconds). Who asks collects no garbage: it would pass for the house's time.
+through, on a clock and not one after the other, and are timed from when they were due. The most is
+measured anew before every quarter of a minute, as a shared machine is not always as fast; there are
+five, so that PostgreSQL counts its tables meanwhile, as often as it does by itself (the demo's does
+so every ten seconds). Who asks collects no garbage: it would pass for the house's time.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from local.process import Child, free_port, spawn, until_ready
 from settings import Settings
 
 PLAYERS = 500
-PACED_S = 75.0
+PACES, PACED_S = 5, 15.0
 SECRET = "casino-secret-key"
 FILL = f"""
 WITH p AS (
@@ -224,9 +225,18 @@ async def measured(port: int, seconds: float, child: Child) -> None:
             f"{callers:4d} callers: {full:6.0f} bets/s, {bare:6.0f} without the ledger,"
             f" {full / bare:.2f}x"
         )
-    took = sorted(await paced(port, 0.7 * full, max(PACED_S, seconds)))
-    p99 = took[int(len(took) * 0.99)]
-    print(f"at 70 %: p50 {statistics.median(took):.1f} ms, p99 {p99:.1f} ms (aim: under 50)")
+    everything: list[float] = []
+    for _ in range(PACES):
+        rate = 0.7 * await most(port, 1, seconds, 128, 200)
+        took = await paced(port, rate, PACED_S)
+        print(f"at 70 %: {rate:6.0f} bets/s, {late(took)}")
+        everything += took
+    print(f"at 70 %, all of these: {late(everything)} (aim: 50)")
+
+
+def late(took: list[float]) -> str:
+    p99 = sorted(took)[int(len(took) * 0.99)]
+    return f"p50 {statistics.median(took):.1f} ms, p99 {p99:.1f} ms"
 
 
 if __name__ == "__main__":

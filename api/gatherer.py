@@ -24,6 +24,8 @@ ABREAST = 2  # batches at once: one is decided while the other becomes durable
 APART = 16  # waiting commands that begin as two batches: fewer are cheaper together
 BEGINNING = 0  # of a batch that has not taken its commands yet
 OVERDUE_S = 0.02
+FEW = 4  # commands of a batch, behind which it is not worth to wait for as many
+PAUSE_S = 0.003  # at most, for as many as came together last: each batch has its own cost
 TRIES = 5
 # A connection that broke may have committed: asked again, what stands is answered as it stands.
 AGAIN = (
@@ -61,6 +63,8 @@ class Gatherer(Generic[Asked, Given]):
     patience: int = 20_000  # waiting commands
     _careful_until: float = 0.0
     _waiting: deque[tuple[Asked, asyncio.Future[Given]]] = field(default_factory=deque)
+    _latest: int = 0  # how large the latest batch was
+    _pause: asyncio.TimerHandle | None = None
     _batches: dict[asyncio.Task[None], int] = field(default_factory=dict)  # and how large each is
 
     async def ask(self, asked: Asked) -> Given:
@@ -74,21 +78,34 @@ class Gatherer(Generic[Asked, Given]):
 
     async def close(self) -> None:
         """Let everything that was asked be answered."""
+        self._go_on()
         while self._batches:
             await asyncio.wait(self._batches)
 
     def _start(self) -> None:
-        """Begin batches, beside others only when that is worth its own cost."""
-        while len(self._batches) < self.abreast and len(self._waiting) >= self._worth():
+        """Begin batches, beside or soon behind others only when that is worth its own cost."""
+        while self._waiting and len(self._batches) < self.abreast:
+            if len(self._waiting) < self._worth():
+                if not self._batches and self._pause is None:
+                    loop = asyncio.get_running_loop()
+                    self._pause = loop.call_later(PAUSE_S, self._go_on)
+                return
+            if self._pause is not None:
+                self._pause.cancel()
+                self._pause = None
             batch = asyncio.create_task(self._work())
             self._batches[batch] = BEGINNING
             batch.add_done_callback(self._end)
+
+    def _go_on(self) -> None:
+        self._pause, self._latest = None, 0
+        self._start()
 
     def _worth(self) -> int:
         """How many have to wait: as many as the other runs, unless that one is overdue."""
         sizes = self._batches.values()
         if not sizes:
-            return 1
+            return self._latest if self._latest > FEW else 1
         return APART if BEGINNING in sizes else max(sizes)
 
     def _end(self, batch: asyncio.Task[None]) -> None:
@@ -108,7 +125,7 @@ class Gatherer(Generic[Asked, Given]):
         count = min(self.most, -(-len(self._waiting) // beginning))
         batch = asyncio.current_task()
         assert batch is not None
-        self._batches[batch] = count
+        self._batches[batch] = self._latest = count
         due = asyncio.get_running_loop().call_later(OVERDUE_S, self._overdue, batch)
         try:
             await self._settle([self._waiting.popleft() for _ in range(count)])

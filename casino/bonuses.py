@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 from casino.campaigns import GRANTED, MOST, WHOLE_BP, Campaigns, Place, Terms
@@ -12,7 +13,7 @@ from casino.commands import Answer, Command, Desk, Shelf
 from casino.outbox import Message
 from db.arrays import numbers, texts, times
 from db.pipeline import Statement
-from ledger.accounts import Account, bonus, cash, debt
+from ledger.accounts import FEW, Account, bonus, cash, debt
 from ledger.errors import InsufficientFunds, Refusal
 from ledger.transfers import Posting, Transfer
 
@@ -154,15 +155,25 @@ class Wallet(NamedTuple):
         return debt(self.casino_id, self.player_id, self.asset)
 
     def house(self, name: str) -> Account:
-        return Account(self.casino_id, name, self.asset)
+        return _house(self.casino_id, name, self.asset)
 
     def exits(self) -> Iterable[Account]:
         """What says how much of the cash may leave without a bet."""
         return (self.cash, self.bonus, self.debt)
 
-    def accounts(self) -> Iterable[Account]:
+    def accounts(self) -> Sequence[Account]:
         """All that a bonus of it may move."""
-        return (self.cash, self.bonus, *map(self.house, HOUSE))
+        return _accounts(self)
+
+
+@lru_cache(maxsize=FEW)
+def _accounts(wallet: Wallet) -> Sequence[Account]:
+    return (wallet.cash, wallet.bonus, *map(wallet.house, HOUSE))
+
+
+@lru_cache(maxsize=FEW)
+def _house(casino_id: int, name: str, asset: str) -> Account:
+    return Account(casino_id, name, asset)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from casino import bonuses
 from casino.bonuses import Granted, Grants, Wager, Wallet
 from casino.commands import Desk, Shelf
-from ledger.accounts import Account
+from ledger.accounts import FEW, Account
 from ledger.errors import InsufficientFunds, Refusal
 from ledger.transfers import Posting
 
@@ -56,7 +57,7 @@ class Purse:
 
     @property
     def wallet(self) -> Wallet:
-        return Wallet(self.casino_id, self.player_id, self.asset)
+        return _wallet(self.casino_id, self.player_id, self.asset)
 
     def available(self, desk: Desk) -> int:
         """What may be staked now."""
@@ -162,7 +163,7 @@ class Purse:
 
     @property
     def _house(self) -> Account:
-        return Account(self.casino_id, HOUSE, self.asset)
+        return self.wallet.house(HOUSE)
 
     def _moved(self, split: Split, sign: int) -> tuple[Posting, ...]:
         legs = (
@@ -175,3 +176,8 @@ class Purse:
             if amount
             for posting in (Posting(mine, sign * amount), Posting(house, -sign * amount))
         )
+
+
+@lru_cache(maxsize=FEW)
+def _wallet(casino_id: int, player_id: int, asset: str) -> Wallet:
+    return Wallet(casino_id, player_id, asset)

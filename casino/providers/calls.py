@@ -185,7 +185,7 @@ class ProviderCall(Command):
             "place": 0,
             "at": desk.books.now,
         }
-        return Call(**{**plain, **more})
+        return Call(**plain | more)
 
     def welcome(self, desk: Desk) -> Code | None:
         """Why the player may not give any money now, at this game."""
@@ -245,8 +245,7 @@ class ProviderCall(Command):
         shut = closes and round.state != CLOSED
         desk.shelf(Rounds).put(
             self.round_key(name),
-            replace(
-                round,
+            round._replace(
                 calls=round.calls + 1,
                 touched_at=now,
                 state=CLOSED if shut else round.state,
@@ -440,7 +439,7 @@ class Credit(ProviderCall):
             self._settle_alone(desk, name, round, bet)
         else:
             lost = self.amount == 0 and self.policy.zero_closes
-            paid = replace(round, settled=call.place)
+            paid = round._replace(settled=call.place)
             self.keep(desk, name, paid, closes=self.closes or lost, settles=True)
         return self.yes(desk, call)
 
@@ -481,7 +480,7 @@ class Credit(ProviderCall):
                 closed_at=now,
             )
             rounds.put(mark, paid)
-        rounds.put(self.round_key(name), replace(round, touched_at=now))
+        rounds.put(self.round_key(name), round._replace(touched_at=now))
 
     def _won(self, desk: Desk, round: Round, bet: Call | None) -> Split:
         """How the payout comes back by now: by the stake of its bet, or of all that it is for."""
@@ -621,7 +620,7 @@ class Rollback(Undo):
             transfer_id=posted and posted.id,
         )
         calls.put(self.at(self.key), call)
-        calls.put(self.at(self.target), replace(bet, state=RETURNED))
+        calls.put(self.at(self.target), bet._replace(state=RETURNED))
         if round.has_counted(bet):
             replace(self.purse, game=bet.played).unsettled(
                 desk,
@@ -652,7 +651,7 @@ class Rollback(Undo):
             transfer_id=posted and posted.id,
         )
         calls.put(self.at(self.key), call)
-        calls.put(self.at(self.target), replace(found, state=RETURNED))
+        calls.put(self.at(self.target), found._replace(state=RETURNED))
         return self.yes(desk, call)
 
     def _irrevocable(self, desk: Desk, bet: Call, round: Round | None) -> Code | None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -44,8 +44,7 @@ class RoundKey(NamedTuple):
     call: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
+class Call(NamedTuple):
     """A debit, credit or rollback that was decided; see `db.providers`."""
 
     number: int
@@ -83,8 +82,7 @@ class Part(NamedTuple):
 LATEST, BEFORE, OLD = range(3)  # the ages of a part
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Round:
+class Round(NamedTuple):
     """What stands in a round; see `db.providers`.
 
     `parts` are those of its stakes that were placed under a bonus, or were paid before others were
@@ -102,7 +100,7 @@ class Round:
     settled: int = 0
     standing: int = 0
     stake: Split = NOTHING
-    parts: Mapping[Part, Split] = field(default_factory=dict)
+    parts: Mapping[Part, Split] = MappingProxyType({})
     closed_at: datetime | None = None
 
     def staked(self, bet: Call) -> Round:
@@ -137,7 +135,7 @@ class Round:
         parts: dict[Part, Split] = {}
         for part, stake in self.parts.items():
             _add(parts, _counted(part), stake)
-        return replace(self, parts=parts)
+        return self._replace(parts=parts)
 
     @property
     def _latest(self) -> Mapping[Part, Split]:
@@ -157,7 +155,7 @@ class Round:
             if part.grant is not None:
                 _add(parts, part, Split(-stake.cash, -stake.bonus))
             _add(parts, _counted(part)._replace(age=BEFORE), stake)
-        return replace(self, parts=parts)
+        return self._replace(parts=parts)
 
     def _part(self, bet: Call) -> Part:
         """Where the stake of a bet is that was placed since the last payout."""
@@ -173,8 +171,8 @@ class Round:
         parts, part = dict(self.parts), self._part(bet)
         if part.grant is not None:
             _add(parts, part, split)
-        return replace(
-            self, standing=self.standing + sign, stake=_sum(self.stake, split), parts=parts
+        return self._replace(
+            standing=self.standing + sign, stake=_sum(self.stake, split), parts=parts
         )
 
 

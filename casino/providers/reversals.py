@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from casino import bonuses
@@ -70,7 +70,7 @@ class Reversal(Undo):
             transfer_id=posted and posted.id,
         )
         calls.put(self.at(self.key), call)
-        calls.put(self.at(name), replace(found, state=RETURNED))
+        calls.put(self.at(name), found._replace(state=RETURNED))
         return self.yes(desk, call, owed=str(owed))
 
     def _name(self, desk: Desk) -> str:
@@ -104,8 +104,7 @@ class Reversal(Undo):
         if round is None:
             raise LookupError(f"a payout of {name}, which there is not")
         reopened = round.state == CLOSED and not self.closes
-        round = replace(
-            round,
+        round = round._replace(
             calls=round.calls + 1,
             touched_at=desk.books.now,
             state=STALE if reopened else round.state,

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 import pytest
 
 from api import gatherer
-from api.gatherer import APART, Gatherer
+from api.gatherer import APART, FEW, Gatherer
 from db.session import Connection
 
 
@@ -67,3 +67,62 @@ async def test_nobody_waits_for_a_batch_that_is_kept(held: Held) -> None:
     await held.ask(10)
     await asyncio.wait_for(held.ask(1), 5)
     assert held.sizes == [10, 1]
+
+
+async def behind(held: Held, count: int) -> None:
+    """A batch of so many ran, and nothing does any more."""
+    held.free.set()
+    await held.ask(count)
+    await asyncio.gather(*held.asking)
+    held.asking.clear()
+    held.sizes.clear()
+
+
+async def test_behind_many_a_few_wait_for_as_many_but_not_for_long(
+    held: Held, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gatherer, "PAUSE_S", 0.3)
+    await behind(held, 10)
+    few = asyncio.create_task(held.ask(3))
+    await asyncio.sleep(0.1)
+    assert held.sizes == []
+    await few
+    assert held.sizes == [3]
+
+
+async def test_behind_many_as_many_or_behind_few_anybody_begins_at_once(
+    held: Held, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gatherer, "PAUSE_S", 60.0)
+    await behind(held, FEW)
+    await asyncio.wait_for(held.ask(1), 5)
+    await behind(held, 10)
+    some = asyncio.create_task(held.ask(4))
+    await asyncio.sleep(0.05)
+    assert held.sizes == []
+    held.asking += [asyncio.create_task(held.gatherer.ask(n)) for n in range(6)]
+    await asyncio.wait_for(some, 5)
+    assert held.sizes == [10]
+
+
+async def test_in_the_end_nobody_waits_for_more(
+    held: Held, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gatherer, "PAUSE_S", 60.0)
+    await behind(held, 10)
+    asking = asyncio.create_task(held.gatherer.ask(1))
+    await asyncio.sleep(0)
+    await held.gatherer.close()
+    assert await asking == 1
+
+
+async def test_what_is_known_ahead_is_not_run(held: Held) -> None:
+    async def ahead(asked: Sequence[int]) -> Sequence[int] | None:
+        return [-one for one in asked] if 1 in asked else None
+
+    held.free.set()
+    knowing: Gatherer[int, int] = Gatherer(held.run, ahead=ahead)
+    assert await asyncio.gather(*map(knowing.ask, (1, 2))) == [-1, -2]
+    assert held.sizes == []
+    assert await knowing.ask(3) == 3
+    assert held.sizes == [1]

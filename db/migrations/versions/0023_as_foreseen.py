@@ -7,7 +7,7 @@ down_revision = "0022"
 branch_labels = None
 depends_on = None
 
-# Accounts are told as `ledger.posting` tells them.
+# Accounts are told as `ledger.known` tells them.
 FORESEEN = """
 CREATE FUNCTION books_foreseen(
     ids bigint[], states text, moment timestamptz, near interval
@@ -35,11 +35,20 @@ END $$;
 """
 
 
+CALL = "books_foreseen(bigint[], text, timestamptz, interval)"
+
+
 def upgrade() -> None:
+    migrator = op.get_bind().exec_driver_sql("SELECT quote_ident(current_user)").scalar()
+    op.execute("GRANT CREATE ON SCHEMA public TO fairhouse_ledger")
     op.execute(FORESEEN)
+    op.execute(f"REVOKE EXECUTE ON FUNCTION {CALL} FROM PUBLIC")
+    op.execute(f"GRANT EXECUTE ON FUNCTION {CALL} TO {migrator}")
+    op.execute(f"ALTER FUNCTION {CALL} OWNER TO fairhouse_ledger")
+    op.execute("REVOKE CREATE ON SCHEMA public FROM fairhouse_ledger")
     op.execute(NOTHING)
 
 
 def downgrade() -> None:
-    op.execute("DROP FUNCTION books_foreseen")
+    op.execute(f"DROP FUNCTION {CALL}")
     op.execute("DROP FUNCTION unforeseen")

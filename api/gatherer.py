@@ -78,8 +78,8 @@ class Gatherer(Generic[Asked, Given]):
 
     async def close(self) -> None:
         """Let everything that was asked be answered."""
-        self._go_on()
-        while self._batches:
+        while self._waiting or self._batches:
+            self._go_on()
             await asyncio.wait(self._batches)
 
     def _start(self) -> None:
@@ -90,16 +90,21 @@ class Gatherer(Generic[Asked, Given]):
                     loop = asyncio.get_running_loop()
                     self._pause = loop.call_later(PAUSE_S, self._go_on)
                 return
-            if self._pause is not None:
-                self._pause.cancel()
-                self._pause = None
+            self._resume()
             batch = asyncio.create_task(self._work())
             self._batches[batch] = BEGINNING
             batch.add_done_callback(self._end)
 
     def _go_on(self) -> None:
-        self._pause, self._latest = None, 0
+        """Begin with whoever waits."""
+        self._resume()
+        self._latest = 0
         self._start()
+
+    def _resume(self) -> None:
+        if self._pause is not None:
+            self._pause.cancel()
+            self._pause = None
 
     def _worth(self) -> int:
         """How many have to wait: as many as the other runs, unless that one is overdue."""

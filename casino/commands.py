@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any, Generic, TypeVar
 
 import orjson
+from psycopg import OperationalError
 from psycopg.errors import LockNotAvailable
 
 from casino import outbox
@@ -140,7 +141,8 @@ class Command(ABC):
     def foreseeable(self) -> bool:
         """Whether it is usually decided the same a moment before its accounts are locked.
 
-        It names nothing that is usually there besides, no holds, and no moment decides on it.
+        It names nothing that is usually there besides, no other requests and no holds, and no
+        moment decides on it.
         """
         return False
 
@@ -315,15 +317,23 @@ async def commit_ahead(commands: Sequence[Command]) -> list[Answer | KeyReused] 
     """
     if not all(command.foreseeable() for command in commands):
         return None
-    way, asked, named = await stream(), _asked(commands), _Named.by(commands)
+    try:
+        way = await stream()
+    except OperationalError:  # those that are there already may do
+        return None
+    asked, named = _asked(commands), _Named.by(commands)
     # From here to the asking nothing is awaited: batches go in the order in which they are decided.
     foresight = foresee(known(way.connection), named.accounts)
-    if foresight is None:
+    if foresight is None or named.holds:
         return None
     try:
         desk = named.desk(foresight.books)
         answers = _decide(desk, asked)
-        breath = way.ask([*foresight.breath(named.absent), *_writes(desk)])
+        kept = {place for place, *_ in desk.fresh}
+        if not kept.issuperset(command.place for command in commands):
+            raise LookupError("one is not kept, so its key does not tell whether it stands")
+        absent = named.absent(commands, answers)
+        breath = way.ask([*foresight.breath(absent), *_writes(desk)])
         foresight.decided()
         foresight.stands(await breath)
     except Exception as error:
@@ -390,7 +400,6 @@ class _Named:
     @classmethod
     def by(cls, commands: Sequence[Command], *, waiting: bool = True) -> _Named:
         places = {key for one in commands for key in (one.place, *one.related())}
-        find = (FIND, tuple(texts(column) for column in zip(*sorted(places), strict=True)))
         keys: dict[type[Shelf[Any, Any]], set[Any]] = {}
         for kind, key in (row for one in commands for row in one.rows()):
             keys.setdefault(kind, set()).add(key)
@@ -402,7 +411,10 @@ class _Named:
             reverses=sorted({id for one in commands for id in one.reverses()}),
             holds={id for one in commands for id in one.holds()},
             kinds=kinds,
-            also=[find, *[_rows(kind, sorted(keys[kind]), waiting=waiting) for kind in kinds]],
+            also=[
+                _found(places),
+                *[_rows(kind, sorted(keys[kind]), waiting=waiting) for kind in kinds],
+            ],
             waiting=waiting,
         )
 
@@ -417,13 +429,24 @@ class _Named:
             waiting=self.waiting,
         )
 
-    @property
-    def absent(self) -> Sequence[Statement | None]:
+    def absent(
+        self, commands: Sequence[Command], answers: Sequence[Answer | KeyReused]
+    ) -> Sequence[Statement | None]:
         """What finds nothing if none of it is there, as most often.
 
-        What stands under a key of its own is not looked for: writing it again fails.
+        What is written under a key of its own is not looked for, as writing it again fails; but the
+        transfers of refused commands are not written, and might be refused for standing already.
         """
-        return self.also[1:]
+        related = {key for command in commands for key in command.related()}
+        refused = [
+            command
+            for command, answer in zip(commands, answers, strict=True)
+            if isinstance(answer, Answer) and answer.code
+        ]
+        references = {reference for one in refused for reference in one.references()}
+        reverses = {id for one in refused for id in one.reverses()}
+        standing = posting.standing(sorted(references), sorted(reverses))
+        return (_found(related) if related else None, *standing, *self.also[1:])
 
     def desk(self, books: Books, told: Sequence[Sequence[Row]] = ()) -> Desk:
         """The desk, with what was told to `also`; or where nothing was found."""
@@ -432,6 +455,10 @@ class _Named:
         for kind, rows in zip(self.kinds, shelved, strict=True):
             desk.shelves[kind] = kind(dict(map(kind.read, rows)), books.later)
         return desk
+
+
+def _found(places: Iterable[Key]) -> Statement:
+    return FIND, tuple(texts(column) for column in zip(*sorted(places), strict=True))
 
 
 def _rows(kind: type[Shelf[Any, Any]], keys: Sequence[Any], *, waiting: bool) -> Statement:

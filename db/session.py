@@ -92,17 +92,16 @@ def configure(url: str, *, pool_size: int = 10, lock_timeout_ms: int = 0) -> Non
 
 async def close() -> None:
     """Give all connections back; at the end of a process or a test."""
-    for one in _streams.values():
-        await one.close()
+    _url.clear()
+    while _streams:
+        await _streams.popitem()[1].close()
     for made in _engines.values():
         await made.dispose()
     for opened in _pools.values():
         await opened.close()
     _engines.clear()
     _pools.clear()
-    _streams.clear()
     _opening.clear()
-    _url.clear()
 
 
 @contextlib.asynccontextmanager

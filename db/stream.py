@@ -7,6 +7,7 @@ there when it is done with one: nobody waits for anybody's locks or turns in bet
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import deque
 from collections.abc import Sequence
 
@@ -18,6 +19,8 @@ from db.pipeline import Breath, Connection, Row, Statement, rows
 
 Told = list[list[Row]]
 
+TICK_S = 0.1
+
 
 class Stream:
     """Has a connection to itself, which must be in autocommit and prepare nothing on its own."""
@@ -25,17 +28,18 @@ class Stream:
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self._pgconn = connection.pgconn
-        self._socket = self._pgconn.socket
+        self._socket = os.dup(self._pgconn.socket)  # libpq closes its own when it loses it
         self._read = Transformer(connection)
         self._waiting: deque[tuple[Breath, asyncio.Future[Told]]] = deque()
         self._loop = asyncio.get_running_loop()
-        self._writing = False
+        self._writing = self._ended = False
+        self._tick: asyncio.TimerHandle | None = None
         self._pgconn.enter_pipeline_mode()
         self._loop.add_reader(self._socket, self._readable)
 
     @property
     def lost(self) -> bool:
-        return self._pgconn.status != ConnStatus.OK
+        return self._ended or self._pgconn.status != ConnStatus.OK
 
     def ask(self, statements: Sequence[Statement]) -> asyncio.Future[Told]:
         """The rows of each statement once all are durable; they are on their way at once.
@@ -55,6 +59,8 @@ class Stream:
         self._waiting.append((breath, answer))
         if not self._writing:
             self._write()
+        if self._tick is None:
+            self._tick = self._loop.call_later(TICK_S, self._look)
         return answer
 
     async def close(self) -> None:
@@ -76,7 +82,16 @@ class Stream:
             self._loop.remove_writer(self._socket)
         self._writing = more
 
+    def _look(self) -> None:
+        """Not all that happens to a socket is told: a lost one may fall silent."""
+        self._tick = None
+        self._readable()
+        if self._waiting:
+            self._tick = self._loop.call_later(TICK_S, self._look)
+
     def _readable(self) -> None:
+        if self._ended:
+            return
         try:
             self._pgconn.consume_input()
             while self._waiting and not self._pgconn.is_busy():
@@ -95,21 +110,27 @@ class Stream:
     def _answer(self, breath: Breath, answer: asyncio.Future[Told]) -> None:
         try:
             told = [rows(self._read, result) for result in breath.asked()]
-        except Error as error:
+        except Exception as error:
             _fail(answer, error)
         else:
             if not answer.done():
                 answer.set_result(told)
 
     def _end(self, why: str) -> None:
-        self._loop.remove_reader(self._socket)
-        self._loop.remove_writer(self._socket)
-        self._pgconn.finish()
+        if self._ended:
+            return
+        self._ended = True
+        if self._tick is not None:
+            self._tick.cancel()
         while self._waiting:
             _, answer = self._waiting.popleft()
             _fail(answer, OperationalError(why))
+        self._loop.remove_reader(self._socket)
+        self._loop.remove_writer(self._socket)
+        os.close(self._socket)
+        self._pgconn.finish()
 
 
-def _fail(answer: asyncio.Future[Told], error: Error) -> None:
+def _fail(answer: asyncio.Future[Told], error: Exception) -> None:
     if not answer.done():
         answer.set_exception(error)

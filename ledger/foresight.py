@@ -23,7 +23,6 @@ from ledger.posting import Told
 
 NEAR = timedelta(milliseconds=250)  # from the moment for which it was decided to its locks
 NOT_SO = "FH001"
-MISSED = (LockNotAvailable, UniqueViolation)  # somebody keeps it, or it stands already
 
 SAME = b"SELECT books_foreseen(%s::bigint[], %s, %s, %s)"
 NOTHING = b"SELECT unforeseen(count(*)) FROM (%s) q"
@@ -60,12 +59,15 @@ class Foresight:
     def failed(self, error: Exception) -> bool:
         """Whether it has to be decided anew: not all was as foreseen, or could be told so soon.
 
-        Then nothing is foreseen for a while. Errors of deciding are for who decides anew, too.
+        Where accounts were others, or are kept, nothing is foreseen for a while. Errors of deciding
+        are for who decides anew, too.
         """
         self.known.forget(self.books.lines)
         if not isinstance(error, Error):
             return True
-        missed = isinstance(error, MISSED) or error.diag.sqlstate == NOT_SO
+        if isinstance(error, UniqueViolation):  # it stands already
+            return True
+        missed = isinstance(error, LockNotAvailable) or error.diag.sqlstate == NOT_SO
         if missed:
             self.known.blind_until = time.monotonic() + BLIND_S
         return missed

@@ -81,12 +81,16 @@ async def behind(held: Held, count: int) -> None:
 async def test_behind_many_a_few_wait_for_as_many_but_not_for_long(
     held: Held, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gatherer, "PAUSE_S", 0.3)
+    monkeypatch.setattr(gatherer, "PAUSE_S", 60.0)
     await behind(held, 10)
-    few = asyncio.create_task(held.ask(3))
+    held.asking += [asyncio.create_task(held.gatherer.ask(n)) for n in range(3)]
     await asyncio.sleep(0.1)
     assert held.sizes == []
-    await few
+    await asyncio.wait_for(held.ask(7), 5)
+    assert held.sizes == [10]
+    monkeypatch.setattr(gatherer, "PAUSE_S", 0.05)
+    await behind(held, 10)
+    await asyncio.wait_for(held.ask(3), 5)
     assert held.sizes == [3]
 
 
@@ -105,15 +109,16 @@ async def test_behind_many_as_many_or_behind_few_anybody_begins_at_once(
     assert held.sizes == [10]
 
 
-async def test_in_the_end_nobody_waits_for_more(
+async def test_in_the_end_all_are_answered_and_nobody_waits_for_more(
     held: Held, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gatherer, "PAUSE_S", 60.0)
-    await behind(held, 10)
-    asking = asyncio.create_task(held.gatherer.ask(1))
+    held.gatherer.most = 8
+    await behind(held, 8)
+    asking = [asyncio.create_task(held.gatherer.ask(n)) for n in range(8 + 8 + 3)]
     await asyncio.sleep(0)
     await held.gatherer.close()
-    assert await asking == 1
+    assert [one.result() for one in asking] == list(range(19))
 
 
 async def test_what_is_known_ahead_is_not_run(held: Held) -> None:

@@ -204,6 +204,27 @@ async def test_a_reference_that_stands_is_found(player: int, seen: list[bool]) -
     assert seen == [True, False]
 
 
+async def test_what_stands_is_said_of_a_reference_though_money_would_be_short_too(
+    player: int, seen: list[bool]
+) -> None:
+    order = f"order-{player}"
+    assert await balance(commit(move(player, "spend", 8, reference=order))) == "2"
+    again = commit(move(player, "spend", 8, reference=order))
+    assert await balance(again) == "DUPLICATE_REFERENCE"
+    assert seen == [True, False]
+
+
+async def test_without_a_stream_it_is_decided_the_careful_way(
+    player: int, seen: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def none() -> None:
+        raise OperationalError("no more connections")
+
+    monkeypatch.setattr(commands, "stream", none)
+    assert await balance(commit(move(player, "spend", 3))) == "7"
+    assert seen == []
+
+
 DOOM = """
 CREATE FUNCTION doom() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 
+import psycopg
 import pytest
+import uvloop
 from psycopg import OperationalError, ProgrammingError
 from psycopg.errors import (
     DivisionByZero,
@@ -17,7 +19,7 @@ from psycopg.errors import (
 
 from db import pipeline
 from db.pipeline import Statement
-from db.session import direct, stream
+from db.session import close, configure, direct, stream
 from db.stream import Stream
 
 ADD = b"INSERT INTO said (word) VALUES (%s)"
@@ -133,6 +135,35 @@ async def test_a_lost_stream_is_said_to_all_who_wait_and_made_again(way: Stream)
         way.ask(add("b"))
     again = await stream()
     assert await again.ask([*add("c"), (WORDS, None)]) == [[], [("c",)]]
+
+
+def test_a_connection_that_was_reset_is_noticed_whichever_loop_it_is(database_url: str) -> None:
+    """Data and the reset come as one event, behind which the loop of the house tells no more."""
+
+    async def lose() -> None:
+        configure(database_url)
+        way = await stream()
+        pid = way.connection.info.backend_pid
+        asked = [way.ask([(b"SELECT pg_sleep(60)", None)])]
+        await asyncio.sleep(0.1)
+        asked.append(way.ask([(b"SELECT length(%s::text)", ("x" * 100_000,))]))
+        await asyncio.sleep(0.1)
+        with psycopg.connect(database_url, autocommit=True) as other:  # the loop stands still
+            other.execute("SELECT pg_terminate_backend(%s, 5000)", (pid,))
+            other.execute("SELECT pg_sleep(0.05)")
+        told = await asyncio.wait_for(asyncio.gather(*asked, return_exceptions=True), 30)
+        assert all(isinstance(one, OperationalError) for one in told)
+        assert way.lost
+        await close()
+
+    uvloop.run(lose())
+
+
+async def test_a_stream_that_is_over_leaves_others_alone(way: Stream) -> None:
+    await way.close()
+    again = await stream()  # at the same descriptor, most often
+    await way.close()
+    assert await again.ask([(b"SELECT 1", None)]) == [[(1,)]]
 
 
 async def test_all_who_want_the_stream_get_the_same_one(way: Stream) -> None:

@@ -107,10 +107,14 @@ def upgrade() -> None:
     op.execute("GRANT CREATE ON SCHEMA public TO fairhouse_ledger")
     for call, script in CALLS.items():
         op.execute(script)
-        op.execute(f"REVOKE EXECUTE ON FUNCTION {call} FROM PUBLIC")
-        op.execute(f"GRANT EXECUTE ON FUNCTION {call} TO {migrator}")
         op.execute(f"ALTER FUNCTION {call} OWNER TO fairhouse_ledger")
     op.execute("REVOKE CREATE ON SCHEMA public FROM fairhouse_ledger")
+    # Granted before, it would go over to the new owner with the function.
+    op.execute("SET LOCAL ROLE fairhouse_ledger")
+    for call in CALLS:
+        op.execute(f"REVOKE EXECUTE ON FUNCTION {call} FROM PUBLIC")
+        op.execute(f"GRANT EXECUTE ON FUNCTION {call} TO {migrator}")
+    op.execute("RESET ROLE")
 
 
 def downgrade() -> None:

@@ -42,10 +42,13 @@ def upgrade() -> None:
     migrator = op.get_bind().exec_driver_sql("SELECT quote_ident(current_user)").scalar()
     op.execute("GRANT CREATE ON SCHEMA public TO fairhouse_ledger")
     op.execute(FORESEEN)
-    op.execute(f"REVOKE EXECUTE ON FUNCTION {CALL} FROM PUBLIC")
-    op.execute(f"GRANT EXECUTE ON FUNCTION {CALL} TO {migrator}")
     op.execute(f"ALTER FUNCTION {CALL} OWNER TO fairhouse_ledger")
     op.execute("REVOKE CREATE ON SCHEMA public FROM fairhouse_ledger")
+    # Granted before, it would go over to the new owner with the function.
+    op.execute("SET LOCAL ROLE fairhouse_ledger")
+    op.execute(f"REVOKE EXECUTE ON FUNCTION {CALL} FROM PUBLIC")
+    op.execute(f"GRANT EXECUTE ON FUNCTION {CALL} TO {migrator}")
+    op.execute("RESET ROLE")
     op.execute(NOTHING)
 
 

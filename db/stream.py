@@ -80,7 +80,9 @@ class Stream:
             self._loop.add_writer(self._socket, self._write)
         elif self._writing and not more:
             self._loop.remove_writer(self._socket)
-        self._writing = more
+        partly, self._writing = more or self._writing, more
+        if partly:  # then libpq has read as well, of which the socket tells nothing
+            self._readable()
 
     def _look(self) -> None:
         """Not all that happens to a socket is told: a lost one may fall silent."""

@@ -54,7 +54,8 @@ class Foresight:
 
     def stands(self, told: Told) -> None:
         """It was so, and what was decided is durable."""
-        [[self.known.now], *_] = told[0]
+        [[now]] = told[0]
+        self.known.now = now
 
     def failed(self, error: Exception) -> bool:
         """Whether it has to be decided anew: not all was as foreseen, or could be told so soon.

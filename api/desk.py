@@ -14,6 +14,7 @@ LONGEST_KEY = 255
 
 
 def gathered() -> Gatherer[Command, Answer | KeyReused]:
+    """One that knows every way to decide commands."""
     return Gatherer(commit_many, commit_free, commit_ahead)
 
 

@@ -25,6 +25,7 @@ from psycopg.waiting import Wait
 Connection = AsyncConnection[Any]
 Statement = tuple[bytes, Sequence[Any] | None]
 Row = tuple[Any, ...]
+Told = list[list[Row]]  # the rows of each statement
 Prepared = dict[tuple[bytes, tuple[int, ...]], bytes]
 
 DONE = (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK)
@@ -44,7 +45,7 @@ async def ask(
     statements: Iterable[Statement | None],
     *,
     commit: bool = False,
-) -> list[list[Row]]:
+) -> Told:
     """The rows of each statement, none for no statement, all of them in one round trip.
 
     They run in the connection's transaction, which begins with them if there is none, and ends with

@@ -15,9 +15,7 @@ from psycopg import Error, OperationalError
 from psycopg.adapt import Transformer
 from psycopg.pq import ConnStatus, ExecStatus
 
-from db.pipeline import Breath, Connection, Row, Statement, rows
-
-Told = list[list[Row]]
+from db.pipeline import Breath, Connection, Statement, Told, rows
 
 TICK_S = 0.1
 

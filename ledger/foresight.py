@@ -15,13 +15,13 @@ from psycopg import Error
 from psycopg.errors import LockNotAvailable, UniqueViolation
 
 from db.arrays import numbers
-from db.pipeline import Statement
+from db.pipeline import Statement, Told
 from ledger.accounts import Account
 from ledger.books import Books
-from ledger.known import BLIND_S, ENOUGH, Known, state
-from ledger.posting import Told
+from ledger.known import ENOUGH, Known, state
 
 NEAR = timedelta(milliseconds=250)  # from the moment for which it was decided to its locks
+BLIND_S = 0.2  # in which nothing is foreseen after it was not so
 NOT_SO = "FH001"
 
 SAME = b"SELECT books_foreseen(%s::bigint[], %s, %s, %s)"

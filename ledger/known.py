@@ -15,7 +15,6 @@ from ledger.books import Line
 BLOCK = 10_000  # numbers that one call of the sequence stands for
 ENOUGH = 5_000  # numbers that a batch may need
 REMEMBERED = 100_000  # accounts
-BLIND_S = 0.2  # in which nothing is foreseen after it was not so
 EPOCH, MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 
 # One text for all accounts: to read it is cheaper than rows, and to compare it is cheaper still.

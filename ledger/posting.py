@@ -11,15 +11,13 @@ from psycopg.pq import TransactionStatus
 
 from db import pipeline
 from db.arrays import documents, numbers, texts, times
-from db.pipeline import Row, Statement
+from db.pipeline import Statement, Told
 from db.session import Connection, Session, driver
 from ledger.accounts import Account, kind
 from ledger.books import Books, Held, Line, Written
 from ledger.errors import NotReversible, Refusal
 from ledger.known import BLOCK, ENOUGH, REMEMBERED, STANDING, Known, known, read
 from ledger.transfers import Posted, Posting, Reference, Transfer
-
-Told = list[list[Row]]
 
 ASKED = 4  # statements of our own, before those of the caller
 BECOME = b"SET LOCAL ROLE fairhouse_ledger"

@@ -180,7 +180,6 @@ async def run(seconds: float) -> None:
 async def rich(url: str) -> None:
     """Players with more than they can lose."""
     session.configure(url)
-    session.configure(url)
     try:
         async with session.transaction() as opened:
             connection = await session.driver(opened)

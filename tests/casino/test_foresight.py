@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import replace
@@ -19,13 +20,13 @@ from casino import commands
 from casino.commands import Answer, KeyReused, commit_ahead, commit_many
 from casino.wallets import REVENUE, TREASURY, Move
 from db import session
+from db.pipeline import Told
 from db.session import close, configure, direct, driver, stream, transaction
 from ledger import foresight, known, posting, transfers
 from ledger.accounts import Account
 from ledger.books import Books
 from ledger.foresight import Foresight, foresee
 from ledger.known import Known
-from ledger.posting import Told
 
 COINS = "casino:house/GOLD_COINS"
 _players = itertools.count(1)
@@ -139,6 +140,14 @@ async def elsewhere(query: str, player: int) -> None:
     async with transaction() as opened:
         connection = await driver(opened)
         await connection.execute(query.encode(), (f"player:{player}:cash",))
+
+
+@contextlib.asynccontextmanager
+async def kept_by_somebody(player: int) -> AsyncIterator[None]:
+    async with transaction() as opened:
+        connection, name = await driver(opened), f"player:{player}:cash"
+        await connection.execute("SELECT FROM accounts WHERE name = %s FOR UPDATE", (name,))
+        yield
 
 
 async def test_what_nobody_else_moved_is_decided_ahead(player: int, seen: list[bool]) -> None:
@@ -288,10 +297,7 @@ async def test_what_comes_much_later_than_foreseen_is_decided_anew(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(foresight, "NEAR", timedelta(milliseconds=50))
-    async with transaction() as opened:
-        connection = await driver(opened)
-        name = f"player:{player}:cash"
-        await connection.execute("SELECT FROM accounts WHERE name = %s FOR UPDATE", (name,))
+    async with kept_by_somebody(player):
         behind = asyncio.create_task(commit(move(player, "spend", 1)))
         await decided(ahead, 1)
         await asyncio.sleep(0.2)
@@ -313,10 +319,7 @@ async def test_a_kept_account_holds_up_the_stream_for_a_moment_only(
     await commit(give(player, 1), give(other, 1))
     ahead.clear()
     seen.clear()
-    async with transaction() as opened:
-        connection = await driver(opened)
-        name = f"player:{player}:cash"
-        await connection.execute("SELECT FROM accounts WHERE name = %s FOR UPDATE", (name,))
+    async with kept_by_somebody(player):
         kept = asyncio.create_task(commit(give(player, 2)))
         await decided(ahead, 1)
         assert await balance(commit(give(other, 2))) == "7"
